@@ -1,0 +1,1 @@
+"""The engine knows sqlite3 and numpy, and nothing of Datasette."""
