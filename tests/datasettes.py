@@ -1,0 +1,75 @@
+"""Building a Datasette in this process, with chosen models, the same way on both Datasette lines."""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import contextmanager
+
+from datasette import hookimpl
+from datasette.app import Datasette
+from datasette.plugins import pm
+
+
+class Models:
+    """A plugin that registers these models with one Datasette, once `datasette` names it, and with no other."""
+
+    def __init__(self, models):
+        self.models = models
+        self.datasette = None
+        self.__name__ = f"models_of_this_test_{id(self)}"  # 0.65 lists plugins by this name
+
+    @hookimpl
+    def register_embedding_models(self, register, datasette):
+        if self.datasette in (None, datasette):
+            for model in self.models:
+                register(model, aliases=getattr(model, "aliases", ()))
+
+
+def build(*paths, config=None, root=True, **options):
+    """A Datasette over these files; `config` is what datasette.yaml would say (on 0.65 it goes into the metadata)."""
+    place = "config" if "config" in inspect.signature(Datasette.__init__).parameters else "metadata"
+    if config is not None:
+        options[place] = config
+    datasette = Datasette([str(path) for path in paths], **options)
+    if root and hasattr(datasette, "root_enabled"):
+        datasette.root_enabled = True  # what `datasette serve --root` does on 1.0
+    return datasette
+
+
+def close(datasette):
+    """Release the connections, which 0.65 cannot do by itself."""
+    if hasattr(datasette, "close"):
+        datasette.close()
+    else:
+        for database in datasette.databases.values():
+            database.close()
+
+
+@contextmanager
+def plugins(*wanted):
+    """These plugins registered, in the order given, until the block ends."""
+    before = set(pm.get_plugins())
+    for plugin in wanted:
+        pm.register(plugin)
+    try:
+        yield
+    finally:
+        for plugin in set(pm.get_plugins()) - before:  # those of a --plugins-dir too
+            pm.unregister(plugin)
+
+
+@contextmanager
+def no_installed_models():
+    """Every installed model plugin unregistered until the block ends."""
+    installed = [
+        (pm.get_name(plugin), plugin)
+        for plugin, _ in pm.list_plugin_distinfo()
+        if hasattr(plugin, "register_embedding_models") and pm.is_registered(plugin)
+    ]
+    for _, plugin in installed:
+        pm.unregister(plugin)
+    try:
+        yield
+    finally:
+        for name, plugin in installed:
+            pm.register(plugin, name=name)
