@@ -1,0 +1,77 @@
+# Everything a developer does has a target here; `make help` lists them.
+
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+STABLE := .venv
+ALPHA := .venv-alpha
+PLUGINS := $(wildcard embedding_plugins/*/pyproject.toml)
+COGGED := $(shell grep -l '\[\[\[cog' *.md docs/*.md 2>/dev/null)
+COG := $(STABLE)/bin/cog -I docs
+
+# make demo
+DB ?= demo.db
+TABLE ?= docstrings
+COLUMNS ?= name doc
+MODEL ?= minilm
+PORT ?= 8001
+
+PYTEST_ARGS ?=
+BENCH_ARGS ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help init test test-stable test-alpha lint fix docs demo bench clean
+
+help:  ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+init: $(STABLE)/.installed $(ALPHA)/.installed  ## Create .venv (stable Datasette) and .venv-alpha (newest 1.0 alpha)
+
+$(STABLE)/.installed: DATASETTE = datasette<1
+$(STABLE)/.installed: EXTRAS = test,lint
+# A version with a pre-release in it lets pip take pre-releases of Datasette, and of nothing else.
+$(ALPHA)/.installed: DATASETTE = datasette>=1.0a0
+$(ALPHA)/.installed: EXTRAS = test
+
+# PyTorch goes first and by itself: as a mere dependency pip would take the build with gigabytes of CUDA.
+$(STABLE)/.installed $(ALPHA)/.installed: pyproject.toml $(PLUGINS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "Python 3.10 or newer is needed: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	test -x $(@D)/bin/pip || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip show -q torch 2>/dev/null || $(@D)/bin/pip install -q $(TORCH) || $(@D)/bin/pip install -q torch
+	$(@D)/bin/pip install -q --upgrade --upgrade-strategy only-if-needed "$(DATASETTE)" -e ".[$(EXTRAS)]" $(PLUGINS:%/pyproject.toml=-e %)
+	@touch $@
+
+test: test-stable test-alpha  ## Run the whole test-suite on both Datasette lines (PYTEST_ARGS="-k jobs -x")
+
+test-stable: $(STABLE)/.installed  ## Run it on the stable Datasette
+	$(STABLE)/bin/python -m pytest -o cache_dir=$(STABLE)/.pytest_cache $(PYTEST_ARGS)
+
+test-alpha: $(ALPHA)/.installed  ## Run it on the newest alpha
+	$(ALPHA)/bin/python -m pytest -o cache_dir=$(ALPHA)/.pytest_cache $(PYTEST_ARGS)
+
+lint: $(STABLE)/.installed  ## Check style, types, layers and generated tables
+	$(STABLE)/bin/ruff check .
+	$(STABLE)/bin/ruff format --check .
+	$(STABLE)/bin/mypy
+	$(COG) --check $(COGGED)
+
+fix: $(STABLE)/.installed  ## Repair what ruff can repair
+	$(STABLE)/bin/ruff check --fix .
+	$(STABLE)/bin/ruff format .
+
+docs: $(STABLE)/.installed  ## Write the generated tables anew
+	$(COG) -r $(COGGED)
+
+demo: $(STABLE)/.installed $(if $(subst demo.db,,$(DB)),,demo.db)  ## Embed and serve a table (DB=my.db TABLE=notes COLUMNS="title body")
+	$(STABLE)/bin/datasette embed table "$(DB)" "$(TABLE)" $(COLUMNS) -m "$(MODEL)"
+	$(STABLE)/bin/python demo/serve.py "$(DB)" "$(TABLE)" --model "$(MODEL)" --port $(PORT)
+
+demo.db: | $(STABLE)/.installed
+	$(STABLE)/bin/python demo/docstrings.py $@
+
+bench: $(STABLE)/.installed  ## Compare with `llm embed-multi` and with a bare encode (BENCH_ARGS=…)
+	$(STABLE)/bin/python bench/embed.py $(BENCH_ARGS)
+
+clean:  ## Remove the environments, the demo database and every cache
+	rm -rf $(STABLE) $(ALPHA) demo.db* dist build .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
