@@ -64,7 +64,7 @@ docs: $(STABLE)/.installed  ## Write the generated tables anew
 
 demo: $(STABLE)/.installed $(if $(subst demo.db,,$(DB)),,demo.db)  ## Embed and serve a table (DB=my.db TABLE=notes COLUMNS="title body")
 	$(STABLE)/bin/datasette embed table "$(DB)" "$(TABLE)" $(COLUMNS) -m "$(MODEL)"
-	$(STABLE)/bin/python demo/serve.py "$(DB)" "$(TABLE)" --model "$(MODEL)" --port $(PORT)
+	$(STABLE)/bin/python demo/serve.py "$(DB)" "$(TABLE)" --port $(PORT)
 
 demo.db: | $(STABLE)/.installed
 	$(STABLE)/bin/python demo/docstrings.py $@
