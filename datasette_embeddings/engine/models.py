@@ -113,9 +113,7 @@ def embed_contents(model: EmbeddingModel, contents: Sequence[Content], *, query:
     _check_kinds(model, contents)
     load(model)
     step = model.batch_size or len(contents) or 1
-    parts = [
-        _call(model, list(contents[start : start + step]), query) for start in range(0, len(contents), step)
-    ]
+    parts = [_call(model, list(contents[start : start + step]), query) for start in range(0, len(contents), step)]
     if len({part.shape[1] for part in parts}) > 1:
         raise ModelResultError(f"The model {model.model_id} returned vectors of different lengths")
     return np.concatenate(parts) if parts else np.empty((0, model.dimensions or 0), dtype=np.float32)

@@ -1,0 +1,47 @@
+"""The plugin's configuration, read once and checked: a wrong key or value is an error at start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+
+from .compat import plugin_config
+from .engine.errors import EmbedError
+
+
+@dataclass(frozen=True)
+class Config:
+    """What may stand under `plugins: datasette-embed:`."""
+
+    default_model: str | None = None  # the model where none is named
+    warm: bool = True  # load the models of existing collections at start, in the background
+    sql_models: tuple[str, ...] = ()  # models that need a key or a server and may be used from SQL all the same
+    public_search: bool = False  # text queries on such models need no embed-table permission
+    keys: dict[str, str] = field(default_factory=dict)  # key name (a model's needs_key) or model id: key
+
+    def allows_sql(self, *names: str) -> bool:
+        """True where one of a model's names is listed under sql_models."""
+        return any(name in self.sql_models for name in names)
+
+
+_KINDS = {
+    "default_model": (str, "a model's id or alias"),
+    "warm": (bool, "true or false"),
+    "sql_models": (list, "a list of model ids"),
+    "public_search": (bool, "true or false"),
+    "keys": (dict, "an object of keys by name"),
+}
+
+
+def read_config(datasette) -> Config:
+    """The configuration of this instance; EmbedError names what is wrong in it."""
+    given = plugin_config(datasette)
+    known = {entry.name for entry in fields(Config)}
+    for name, value in given.items():
+        if name not in known:
+            raise EmbedError(
+                f"The configuration of datasette-embed has no key {name!r}; it has {', '.join(sorted(known))}"
+            )
+        kind, meant = _KINDS[name]
+        if not isinstance(value, kind):
+            raise EmbedError(f"In the configuration of datasette-embed, {name!r} must be {meant}")
+    return Config(**{**given, "sql_models": tuple(given.get("sql_models", ()))})

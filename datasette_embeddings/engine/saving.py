@@ -1,0 +1,168 @@
+"""Saving a batch: its vectors, its failures and the job's new position, in one transaction."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from . import jobs
+from .batches import Batch, Failure, schema_version, stored
+from .collections import Collection, collection_by_id, new_token, now
+from .errors import EmbedError
+from .rows import Position, key_from_json, key_json
+from .tables import SourceTable
+from .transactions import transaction
+from .vector_table import StoredVector, delete_vectors, save_vectors, sweep
+
+Outcome = bytes | EmbedError  # of one content: its vector, or why it has none
+
+
+class TableChanged(EmbedError):
+    """The file's schema changed while the walk went by rowids that VACUUM may have renumbered."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A job that this process runs, and what it needs of it."""
+
+    job_id: int
+    owner: str
+    collection_id: int
+    source: SourceTable
+
+
+def save(
+    conn: sqlite3.Connection,
+    claim: Claim,
+    batch: Batch,
+    outcomes: Mapping[bytes, Outcome],
+    rate: float | None,
+) -> None:
+    """Write the batch and move the job on; LeaseLost or TableChanged leave the file as it was."""
+    made, failures = _sorted_outcomes(batch, outcomes)
+    with transaction(conn):
+        if not claim.source.stable and schema_version(conn) != batch.schema_version:
+            raise TableChanged("The table changed its shape, or the file was vacuumed")
+        collection = collection_by_id(conn, claim.collection_id)
+        _write_vectors(conn, claim, collection, [*batch.known, *made])
+        removed = delete_vectors(
+            conn, collection.vector_table, claim.source, [*batch.stale, *_without_vector(failures)]
+        )
+        _write_failures(conn, claim, batch, failures)
+        if batch.known or made or removed:
+            touch(conn, collection.id)
+        jobs.advance(
+            conn,
+            claim.job_id,
+            claim.owner,
+            position_json(batch),
+            rate,
+            rows_done=batch.walked,
+            unchanged=batch.unchanged,
+            empty=batch.empty,
+            reused=len(batch.known),
+            embedded=len(made),
+            failed=len(failures),
+            removed=removed,
+            contents=len(batch.waiting),
+        )
+
+
+def sweep_stretch(conn: sqlite3.Connection, claim: Claim, after: int) -> int | None:
+    """Drop vectors of rows that are gone, one stretch; where the next begins, or None at the end."""
+    with transaction(conn):
+        jobs.check(conn, claim.job_id, claim.owner)
+        collection = collection_by_id(conn, claim.collection_id)
+        gone, following = sweep(conn, collection.vector_table, claim.source, after)
+        if gone:
+            touch(conn, collection.id)
+            conn.execute("update _embed_jobs set removed = removed + ? where id = ?", (gone, claim.job_id))
+        return following
+
+
+def finish(conn: sqlite3.Connection, claim: Claim) -> None:
+    """End the job: errors that this pass did not meet are gone, and where every row failed so has the job."""
+    with transaction(conn):
+        conn.execute(
+            "delete from _embed_errors where collection_id = ? and job_id <> ?", (claim.collection_id, claim.job_id)
+        )
+        job = jobs.get_job(conn, claim.job_id)
+        status, reason = jobs.FINISHED, None
+        if job.failed and not (job.embedded or job.reused or job.unchanged):
+            message = conn.execute(
+                "select message from _embed_errors where collection_id = ? order by rowid limit 1",
+                (claim.collection_id,),
+            ).fetchone()
+            status, reason = jobs.FAILED, f"Every row failed: {message[0]}" if message else "Every row failed"
+        jobs.end(conn, claim.job_id, claim.owner, status, reason)
+
+
+def touch(conn: sqlite3.Connection, collection_id: int) -> None:
+    """Give the collection a new token: whatever was cached of it is no longer believed."""
+    conn.execute("update _embed_collections set token = ? where id = ?", (new_token(), collection_id))
+
+
+def position_json(batch: Batch) -> str:
+    """A position as the job keeps it."""
+    return json.dumps({"after": key_json(batch.position or ()), "schema": batch.schema_version})
+
+
+def position_of(conn: sqlite3.Connection, job: jobs.Job, source: SourceTable) -> Position | None:
+    """Where a job that was begun goes on; None where it must start at the first row again."""
+    if job.position is None:
+        return None
+    position = json.loads(job.position)
+    if not source.stable and position["schema"] != schema_version(conn):
+        return None
+    return key_from_json(position["after"])
+
+
+def _sorted_outcomes(batch: Batch, outcomes: Mapping[bytes, Outcome]) -> tuple[list[StoredVector], list[Failure]]:
+    made: list[StoredVector] = []
+    failures = list(batch.failures)
+    for content_hash, rows in batch.waiting.items():
+        outcome = outcomes[content_hash]
+        if isinstance(outcome, bytes):
+            made += [stored(row, outcome) for row in rows]
+        else:
+            failures += [Failure(row, str(outcome)) for row in rows]
+    return made, failures
+
+
+def _write_vectors(
+    conn: sqlite3.Connection, claim: Claim, collection: Collection, vectors: Sequence[StoredVector]
+) -> None:
+    if not vectors:
+        return
+    save_vectors(conn, collection.vector_table, claim.source, vectors)
+    if collection.dimensions is None:
+        conn.execute(
+            "update _embed_collections set dimensions = ? where id = ?", (len(vectors[0].vector) // 4, collection.id)
+        )
+
+
+def _without_vector(failures: Sequence[Failure]) -> list[tuple[object, ...]]:
+    return [failure.row.key for failure in failures if failure.row.stored_hash is not None]
+
+
+def _write_failures(conn: sqlite3.Connection, claim: Claim, batch: Batch, failures: Sequence[Failure]) -> None:
+    conn.executemany(
+        "insert into _embed_errors (collection_id, position, row_key, content_hash, message, job_id, at)"
+        " values (?, ?, ?, ?, ?, ?, ?)"
+        " on conflict (collection_id, position) do update set row_key = excluded.row_key,"
+        " content_hash = excluded.content_hash, message = excluded.message, job_id = excluded.job_id, at = excluded.at",
+        (
+            (
+                claim.collection_id,
+                key_json(failure.row.position),
+                key_json(failure.row.key),
+                failure.row.content_hash,
+                failure.message,
+                claim.job_id,
+                now(),
+            )
+            for failure in failures
+        ),
+    )

@@ -1,0 +1,82 @@
+"""How many rows of a collection are embedded, pending, failed or empty, as the table is now."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from dataclasses import dataclass
+
+from .collections import Collection
+from .identifiers import quote
+from .jobs import Job
+from .rows import Row, count_rows, key_json, reader
+from .tables import source_table
+
+SCAN_SECONDS = 1.5  # for comparing every row with its vector; a larger table gets its counts from keys alone
+
+
+@dataclass(frozen=True)
+class RowCounts:
+    """Rows of the source table; total is the sum of the others."""
+
+    embedded: int
+    pending: int
+    failed: int
+    empty: int
+    exact: bool = True  # False: rows that changed since they were embedded are counted as embedded
+
+    @property
+    def total(self) -> int:
+        """The rows of the table."""
+        return self.embedded + self.pending + self.failed + self.empty
+
+
+def count(conn: sqlite3.Connection, collection: Collection, job: Job | None) -> RowCounts:
+    """The counts: while a job is under way from its own figures, else by comparing every row with its vector."""
+    if job is None or job.ended is None:
+        return _quick(conn, collection, job)
+    return _compared(conn, collection) or _quick(conn, collection, job)
+
+
+def _compared(conn: sqlite3.Connection, collection: Collection) -> RowCounts | None:
+    """Exact counts, or None where they would take longer than SCAN_SECONDS."""
+    until = time.monotonic() + SCAN_SECONDS
+    failed = dict(
+        conn.execute(
+            "select position, content_hash from _embed_errors where collection_id = ?", (collection.id,)
+        ).fetchall()
+    )
+    counts = {"embedded": 0, "pending": 0, "failed": 0, "empty": 0}
+    for number, row in enumerate(reader(source_table(conn, collection.table), collection).rows(conn, None)):
+        if number % 1000 == 999 and time.monotonic() > until:
+            return None
+        counts[_state(row, failed)] += 1
+    return RowCounts(**counts)
+
+
+def _state(row: Row, failed: dict[str, bytes | None]) -> str:
+    if row.is_current:
+        return "embedded"
+    has_key = not any(value is None for value in row.key)
+    if row.content is None and has_key:
+        return "empty"
+    if failed and (position := key_json(row.position)) in failed:
+        return "failed" if not has_key or failed[position] == row.content_hash else "pending"
+    return "pending"
+
+
+def _quick(conn: sqlite3.Connection, collection: Collection, job: Job | None) -> RowCounts:
+    """Counts of keys alone: rows without a vector are pending unless the last pass found them empty or failing."""
+    total = job.rows_total if job and job.rows_total is not None and job.ended is None else None
+    if total is None:
+        total = count_rows(conn, collection.table)
+    embedded = min(total, _count(conn, f"select count(*) from {quote(collection.vector_table)} where chunk = 0"))
+    failed = min(
+        total - embedded, _count(conn, "select count(*) from _embed_errors where collection_id = ?", collection.id)
+    )
+    empty = min(total - embedded - failed, job.empty if job else 0)
+    return RowCounts(embedded, total - embedded - failed - empty, failed, empty, exact=False)
+
+
+def _count(conn: sqlite3.Connection, sql: str, *values: object) -> int:
+    return int(conn.execute(sql, values).fetchone()[0])

@@ -1,0 +1,93 @@
+"""The table of one collection's vectors: made, written, searched by content hash, swept of rows that are gone."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from .identifiers import quote
+from .tables import SourceTable
+
+# vector_id is an INTEGER PRIMARY KEY so that VACUUM keeps it: packed codes go by it.
+_COLUMNS = (
+    "chunk integer not null",
+    "chunk_start integer not null",
+    "chunk_end integer not null",
+    "content_hash blob not null",
+    "vector blob not null",
+    "vector_id integer primary key",
+)
+SWEEP = 20_000  # vectors checked in one transaction: some 50 ms
+
+
+@dataclass(frozen=True)
+class StoredVector:
+    """One row's vector as it will be written."""
+
+    key: tuple[object, ...]
+    length: int  # characters (or bytes) of the content
+    content_hash: bytes
+    vector: bytes
+
+
+def create_vector_table(conn: sqlite3.Connection, name: str, source: SourceTable) -> None:
+    """Create the table and its two indexes, by row key and by content hash."""
+    # A declared type is quoted too: "my-type" is a legal one.
+    keys = [
+        f"{quote(key.stored)} {quote(key.type) if key.type else ''} collate {quote(key.collation)} not null"
+        for key in source.keys
+    ]
+    conn.execute(f"create table {quote(name)} ({', '.join([*keys, *_COLUMNS])})")
+    conn.execute(f"create unique index {quote(name + '_key')} on {quote(name)} ({_key_list(source)}, chunk)")
+    conn.execute(f"create index {quote(name + '_hash')} on {quote(name)} (content_hash)")
+
+
+def drop_vector_table(conn: sqlite3.Connection, name: str) -> None:
+    """Drop the table with its indexes."""
+    conn.execute(f"drop table if exists {quote(name)}")
+
+
+def save_vectors(conn: sqlite3.Connection, name: str, source: SourceTable, vectors: Sequence[StoredVector]) -> None:
+    """Insert the vectors, each in place of what its row had before."""
+    places = ", ".join("?" * (len(source.keys) + 5))
+    conn.executemany(
+        f"insert into {quote(name)} ({_key_list(source)}, chunk, chunk_start, chunk_end, content_hash, vector)"
+        f" values ({places})"
+        f" on conflict ({_key_list(source)}, chunk) do update set chunk_end = excluded.chunk_end,"
+        " content_hash = excluded.content_hash, vector = excluded.vector",
+        ((*item.key, 0, 0, item.length, item.content_hash, item.vector) for item in vectors),
+    )
+
+
+def delete_vectors(conn: sqlite3.Connection, name: str, source: SourceTable, keys: Iterable[tuple[object, ...]]) -> int:
+    """Delete the vectors of these rows; how many there were."""
+    where = " and ".join(f"{quote(key.stored)} = ?" for key in source.keys)
+    return sum(conn.execute(f"delete from {quote(name)} where {where}", key).rowcount for key in keys)
+
+
+def find_vector(conn: sqlite3.Connection, name: str, content_hash: bytes) -> bytes | None:
+    """A vector of this content, whichever row it belongs to."""
+    row = conn.execute(f"select vector from {quote(name)} where content_hash = ? limit 1", (content_hash,)).fetchone()
+    return row[0] if row else None
+
+
+def sweep(conn: sqlite3.Connection, name: str, source: SourceTable, after: int) -> tuple[int, int | None]:
+    """Delete vectors whose row is gone, a stretch at a time: how many, and where the next stretch begins (or None)."""
+    row = conn.execute(
+        f"select max(vector_id) from (select vector_id from {quote(name)} where vector_id > ?"
+        f" order by vector_id limit {SWEEP})",
+        (after,),
+    ).fetchone()
+    if row[0] is None:
+        return 0, None
+    gone = conn.execute(
+        f"delete from {quote(name)} as v where vector_id > ? and vector_id <= ?"
+        f" and not exists (select 1 from {quote(source.name)} as t where {source.joined('t', 'v')})",
+        (after, row[0]),
+    ).rowcount
+    return gone, int(row[0])
+
+
+def _key_list(source: SourceTable) -> str:
+    return ", ".join(quote(key.stored) for key in source.keys)

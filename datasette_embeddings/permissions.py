@@ -1,0 +1,125 @@
+"""Who may embed, who may see a collection, and who may open the tables that we store."""
+
+from __future__ import annotations
+
+import contextvars
+
+from . import compat
+from .engine.collections import Collection, list_collections
+from .engine.errors import EmbedError
+from .engine.schema import OWN_TABLES, PREFIX
+
+EMBED_TABLE = "embed-table"
+DESCRIPTION = "Embed a table: create, update and delete its collections"
+
+# 1.0 asks our rule for view-table, and the rule asks about the source tables: this ends the circle.
+_asking = contextvars.ContextVar("datasette_embed_asking", default=False)
+
+
+async def may_view_table(datasette, actor, database: str, table: str) -> bool:
+    """Whether the actor may see the table, and with it its collections, matches and vectors."""
+    return await compat.allowed(datasette, actor, "view-table", database, table)
+
+
+async def may_embed_table(datasette, actor, database: str, table: str) -> bool:
+    """Whether the actor may embed the table, which they must be able to see."""
+    return await may_view_table(datasette, actor, database, table) and await compat.allowed(
+        datasette, actor, EMBED_TABLE, database, table
+    )
+
+
+async def may_embed_something(datasette, actor) -> bool:
+    """Whether there is a table that the actor may embed: who may not gets no menu entry."""
+    found = await compat.tables_allowed(datasette, actor, EMBED_TABLE)
+    if found is not None:
+        return bool(found)
+    return bool(await embeddable_tables(datasette, actor))
+
+
+async def embeddable_tables(datasette, actor, database: str | None = None) -> list[tuple[str, str]]:
+    """The (database, table) pairs that the actor may embed; our own tables and hidden ones are not among them."""
+    found = await compat.tables_allowed(datasette, actor, EMBED_TABLE)
+    pairs = []
+    for db in compat.databases(datasette):
+        if not db.is_mutable or database not in (None, db.name):
+            continue
+        hidden = set(await db.hidden_table_names())
+        for table in await db.table_names():
+            if table in hidden or table.lower().startswith(PREFIX):
+                continue
+            if (
+                (db.name, table) in found
+                if found is not None
+                else await may_embed_table(datasette, actor, db.name, table)
+            ):
+                pairs.append((db.name, table))
+    return pairs
+
+
+async def visible_collections(datasette, actor, database) -> list[Collection]:
+    """The collections of a database whose source table the actor may see."""
+    collections = await database.execute_fn(list_collections)
+    return [
+        collection
+        for collection in collections
+        if await may_view_table(datasette, actor, database.name, collection.table)
+    ]
+
+
+def actions() -> list:
+    """The actions that 1.0 is told of."""
+    return compat.table_action(EMBED_TABLE, DESCRIPTION)
+
+
+def allowed_on_065(datasette, actor, action, resource):
+    """0.65's hook: embed-table by configuration or for root, and our own tables as `denied_on_1` has it."""
+    if action == EMBED_TABLE:
+        database, table = resource if isinstance(resource, tuple) else (resource, None)
+        verdict = compat.configured_permission(datasette, action, actor, database, table)
+        return True if verdict is None and compat.is_root(datasette, actor) else verdict
+    if action == "view-table" and isinstance(resource, tuple) and str(resource[1]).lower().startswith(PREFIX):
+        return _own_table_verdict(datasette, actor, *resource)
+    return None
+
+
+def denied_on_1(datasette, actor, action):
+    """1.0's hook: our own tables are denied except to root, vector tables follow their source table."""
+    if action != "view-table" or _asking.get() or compat.is_root(datasette, actor):
+        return None
+
+    async def rule():
+        denied = []
+        for database in compat.databases(datasette):
+            names = await database.table_names()
+            denied += [
+                (database.name, name)
+                for name in names
+                if name.lower().startswith(PREFIX)
+                and await _own_table_verdict(datasette, actor, database.name, name) is False
+            ]
+        return compat.denied_tables(denied, "a table of datasette-embed") if denied else None
+
+    return rule()
+
+
+async def _own_table_verdict(datasette, actor, database: str, name: str) -> bool | None:
+    """False where the actor may not open this table; None where it is not for us to say."""
+    if compat.is_root(datasette, actor):
+        return None
+    if name.lower() in OWN_TABLES:
+        return False
+    for collection in await _collections(datasette, database):
+        if collection.vector_table.lower() == name.lower():
+            token = _asking.set(True)
+            try:
+                return None if await may_view_table(datasette, actor, database, collection.table) else False
+            finally:
+                _asking.reset(token)
+    return None
+
+
+async def _collections(datasette, database: str) -> list[Collection]:
+    try:
+        return await datasette.get_database(database).execute_fn(list_collections)
+    except (KeyError, EmbedError):
+        return []

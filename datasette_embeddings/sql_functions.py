@@ -1,0 +1,200 @@
+"""The SQL functions on every connection that Datasette prepares: embed() and the arithmetic of vectors."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import functools
+import json
+import logging
+import sqlite3
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+
+from .engine import vectors
+from .engine.collections import list_collections
+from .engine.contents import Content, content_hash
+from .engine.errors import EmbedError
+from .engine.models import EmbeddingModel, embed_contents, is_ready, load
+from .engine.vector_table import find_vector
+from .registry import RegisteredModel, registry_for
+
+logger = logging.getLogger("datasette_embeddings")
+
+REMEMBERED = 500  # vectors that embed() made lately: under 1 MB at 384 dimensions
+QUERY, DOCUMENT = "query", "document"
+
+
+def prepare_connection(conn: sqlite3.Connection, datasette) -> None:
+    """Register every function."""
+    embedding = _Embedding(conn, datasette)
+    scalars: list[tuple[str, int, Callable]] = [
+        ("embed", 2, embedding.embed),
+        ("embed", 3, embedding.embed),
+        ("embed_models", 0, embedding.models),
+        ("embed_cosine", 2, _null_for_null(vectors.cosine)),
+        ("embed_dot", 2, _null_for_null(vectors.dot)),
+        ("embed_l2", 2, _null_for_null(vectors.l2)),
+        ("embed_decode", 1, _null_for_null(vectors.to_json)),
+        ("embed_encode", 1, _null_for_null(vectors.from_json)),
+        ("embed_dimensions", 1, _null_for_null(lambda vector: vectors.decode(vector).size)),
+        ("embed_normalize", 1, _null_for_null(vectors.normalized)),
+    ]
+    for name, arguments, function in scalars:
+        conn.create_function(name, arguments, _logged(name, function), deterministic=True)
+    conn.create_aggregate("embed_average", 1, _Average)
+
+
+class _Embedding:
+    """embed() on one connection: stored vectors first, then those made lately, then the model."""
+
+    def __init__(self, conn: sqlite3.Connection, datasette) -> None:
+        self.conn, self.datasette = conn, datasette
+
+    def embed(self, name: str, content: object, side: str = DOCUMENT) -> bytes | None:
+        """The vector of a content by this model; NULL for NULL."""
+        entry = registry_for(self.datasette).find(str(name))
+        if side not in (QUERY, DOCUMENT):
+            raise EmbedError(f"The third argument of embed() is 'query' or 'document', not {side!r}")
+        if content is None:
+            return None
+        _check_allowed(entry)
+        return self._vector(entry.model, self._as_content(content), side)
+
+    def models(self) -> str:
+        """The models that SQL may use, as JSON."""
+        registered = registry_for(self.datasette).models
+        return json.dumps(
+            [
+                {"model_id": entry.name, "aliases": list(entry.aliases), "dimensions": entry.model.dimensions}
+                for entry in registered
+                if entry.sql
+            ]
+        )
+
+    def _as_content(self, content: object) -> Content:
+        if isinstance(content, str | bytes):
+            return content
+        return self.conn.execute("select cast(? as text)", (content,)).fetchone()[0]
+
+    def _vector(self, model: EmbeddingModel, content: Content, side: str) -> bytes | None:
+        digest = content_hash(content)
+        same_side = side == DOCUMENT or type(model).embed_query_batch is EmbeddingModel.embed_query_batch
+        if same_side and (vector := self._stored(model, digest)) is not None:
+            return vector
+        remembered = _remembered(self.datasette)
+        place = (model.model_id, DOCUMENT if same_side else side, digest)
+        vector = remembered.get(place)
+        if vector is None and self._is_ready_in_time(model, content):
+            vector = vectors.encode(embed_contents(model, [content], query=side == QUERY)[0])
+            remembered.put(place, vector)
+        return vector
+
+    def _stored(self, model: EmbeddingModel, digest: bytes) -> bytes | None:
+        """A vector of this content that one of this file's collections holds."""
+        for collection in list_collections(self.conn):
+            if collection.model == model.model_id and (
+                vector := find_vector(self.conn, collection.vector_table, digest)
+            ):
+                return vector
+        return None
+
+    def _is_ready_in_time(self, model: EmbeddingModel, content: Content) -> bool:
+        """Wait for a model that is not loaded as long as a query may take; then let SQLite interrupt the query."""
+        if is_ready(model):
+            return True
+        limit = self.datasette.setting("sql_time_limit_ms") / 1000
+        try:
+            _loading(self.datasette, model, content).result(timeout=limit)
+        except concurrent.futures.TimeoutError:
+            self.conn.interrupt()  # Datasette says "SQL query took too long"; an exception would hide that
+            return False
+        return True
+
+
+class _Average(vectors.Average):
+    """embed_average(): SQLite hides a message from here too."""
+
+    def step(self, blob: object) -> None:
+        _logged("embed_average", super().step)(blob)
+
+
+class _Remembered:
+    """The last vectors that embed() made, for all connections."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._vectors: OrderedDict[tuple, bytes] = OrderedDict()
+
+    def get(self, place: tuple) -> bytes | None:
+        with self._lock:
+            if place in self._vectors:
+                self._vectors.move_to_end(place)
+            return self._vectors.get(place)
+
+    def put(self, place: tuple, vector: bytes) -> None:
+        with self._lock:
+            self._vectors[place] = vector
+            while len(self._vectors) > REMEMBERED:
+                self._vectors.popitem(last=False)
+
+
+_loading_lock = threading.Lock()
+
+
+def _loading(datasette, model: EmbeddingModel, content: Content) -> concurrent.futures.Future:
+    """The one load of this model that is under way, begun if there is none."""
+    with _loading_lock:
+        under_way = datasette.__dict__.setdefault("_embed_loading", {})
+        future = under_way.get(model.model_id)
+        if future is None or (future.done() and not is_ready(model)):
+            future = under_way[model.model_id] = concurrent.futures.Future()
+            # A daemon thread: a load may take a minute, and the process must be free to end.
+            threading.Thread(target=_load, args=(model, content, future), name="embed-load", daemon=True).start()
+        return future
+
+
+def _load(model: EmbeddingModel, content: Content, future: concurrent.futures.Future) -> None:
+    try:
+        load(model)
+        if not is_ready(model):  # it loads inside embed_batch()
+            embed_contents(model, [content])
+        future.set_result(None)
+    except BaseException as error:
+        future.set_exception(error)
+
+
+def _remembered(datasette) -> _Remembered:
+    if not hasattr(datasette, "_embed_remembered"):
+        datasette._embed_remembered = _Remembered()
+    return datasette._embed_remembered
+
+
+def _check_allowed(entry: RegisteredModel) -> None:
+    if not entry.sql:
+        raise EmbedError(
+            f"The model {entry.name} needs a key or another server, and whoever may type SQL would spend it: "
+            "name it under sql_models in the configuration of datasette-embed to allow that"
+        )
+
+
+def _null_for_null(function: Callable) -> Callable:
+    @functools.wraps(function)
+    def wrapped(*arguments: object) -> object:
+        return None if any(argument is None for argument in arguments) else function(*arguments)
+
+    return wrapped
+
+
+def _logged(name: str, function: Callable) -> Callable:
+    """SQLite tells the person only that a function raised: the log gets the sentence."""
+
+    @functools.wraps(function)
+    def wrapped(*arguments: object) -> object:
+        try:
+            return function(*arguments)
+        except EmbedError as error:
+            logger.warning("%s(): %s", name, error)
+            raise
+
+    return wrapped
