@@ -3,7 +3,8 @@
 from datasette import hookimpl
 from datasette.plugins import pm
 
-from . import hookspecs
+from . import cli as commands
+from . import hookspecs, permissions, sql_functions, views, worker
 from .engine.errors import EmbedError, KeyRefused, ModelError, ModelUnavailable
 from .engine.models import EmbeddingModel
 
@@ -12,95 +13,67 @@ __all__ = ["EmbedError", "EmbeddingModel", "KeyRefused", "ModelError", "ModelUna
 if not (hasattr(pm.hook, "register_embedding_models") and pm.hook.register_embedding_models.has_spec()):
     pm.add_hookspecs(hookspecs)
 
-# The modules behind the hooks import more of Datasette than its own start does: each is imported when first called.
-
 
 @hookimpl
 def startup(datasette):
-    from . import worker
-
     worker.startup(datasette)
 
 
 @hookimpl
 def asgi_wrapper(datasette):
-    from . import worker
-
     return worker.asgi_wrapper(datasette)
 
 
 @hookimpl
 def prepare_connection(conn, datasette):
-    from . import sql_functions
-
     sql_functions.prepare_connection(conn, datasette)
 
 
 @hookimpl
 def register_routes():
-    from . import views
-
     return views.routes()
 
 
 @hookimpl
-def skip_csrf(scope):
-    from . import views
-
+def skip_csrf(scope):  # called by 0.65
     return views.skip_csrf(scope)
 
 
 @hookimpl
 def menu_links(datasette, actor):
-    from . import views
-
     return views.menu_links(datasette, actor)
 
 
 @hookimpl
 def database_actions(datasette, actor, database):
-    from . import views
-
     return views.database_actions(datasette, actor, database)
 
 
 @hookimpl
 def table_actions(datasette, actor, database, table):
-    from . import views
-
     return views.table_actions(datasette, actor, database, table)
 
 
 @hookimpl
 def register_actions():  # called by 1.0
-    from . import permissions
-
     return permissions.actions()
 
 
 @hookimpl
 def permission_resources_sql(datasette, actor, action):  # called by 1.0
-    from . import permissions
-
     return permissions.denied_on_1(datasette, actor, action)
 
 
 @hookimpl(tryfirst=True)
 def permission_allowed(datasette, actor, action, resource):  # called by 0.65
-    from . import permissions
-
     return permissions.allowed_on_065(datasette, actor, action, resource)
 
 
 @hookimpl
-def get_metadata(datasette):  # called by 0.65, which does not hide names with a leading underscore by itself
-    from . import views
-
-    return views.hidden_tables(datasette)
+def get_metadata(datasette):  # called by 0.65
+    return permissions.hidden_tables(datasette)
 
 
 @hookimpl
 def register_commands(cli):
-    from . import cli as commands
-
     commands.register(cli)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -91,8 +92,6 @@ def configured_permission(datasette, action: str, actor, database: str | None, t
 
 def denied_tables(pairs: list[tuple[str, str]], reason: str):
     """A rule for 1.0 that denies view-table for these (database, table) pairs."""
-    import json
-
     return PermissionSQL(
         sql="select json_extract(value, '$[0]') as parent, json_extract(value, '$[1]') as child,"
         " 0 as allow, :embed_denied_reason as reason from json_each(:embed_denied_tables)",

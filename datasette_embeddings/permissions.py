@@ -123,3 +123,9 @@ async def _collections(datasette, database: str) -> list[Collection]:
         return await datasette.get_database(database).execute_fn(list_collections)
     except (KeyError, EmbedError):
         return []
+
+
+def hidden_tables(datasette) -> dict:
+    """Metadata for 0.65 that hides our tables from its lists: it hides what begins with a hidden name; 1.0 does so."""
+    hidden = {"tables": {PREFIX.rstrip("_"): {"hidden": True}}}
+    return {"databases": {database.name: hidden for database in compat.databases(datasette)}}

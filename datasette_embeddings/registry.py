@@ -119,7 +119,7 @@ def registry_for(datasette) -> Registry:
 
 
 def _offers(datasette, config: Config) -> list[_Offer]:
-    distributions = {plugin: dist for plugin, dist in pm.list_plugin_distinfo()}
+    distributions = dict(pm.list_plugin_distinfo())
     offers: list[_Offer] = []
     # One call a plugin rather than one for all: only so is it known who registers what.
     for implementation in reversed(pm.hook.register_embedding_models.get_hookimpls()):

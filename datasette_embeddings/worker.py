@@ -11,6 +11,8 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from datasette.utils import StartupError
+
 from . import compat
 from .engine import jobs
 from .engine.collections import list_collections
@@ -134,9 +136,8 @@ class Worker:
             if raising():
                 raise Stopped(str(error)).with_traceback(error.__traceback__) from error
             logger.exception("Job %s of %s stopped by a fault of ours", job.id, database.name)
-            await compat.write(
-                database, lambda conn: jobs.end(conn, job.id, self.owner, jobs.FAILED, f"Unexpected: {error!r}")
-            )
+            reason = f"A fault in datasette-embed: {error!r}"
+            await compat.write(database, lambda conn: jobs.end(conn, job.id, self.owner, jobs.FAILED, reason))
         else:
             if done.status in (jobs.FAILED, jobs.PAUSED) and done.reason:
                 logger.warning("Job %s of %s is %s: %s", done.id, database.name, done.status, done.reason)
@@ -194,9 +195,7 @@ def asgi_wrapper(datasette):
 
 
 def startup(datasette) -> None:
-    """Build the registry before the first request: what is wrong with the models or the configuration ends the start."""
-    from datasette.utils import StartupError
-
+    """Build the registry before the first request: what is wrong with models or configuration ends the start."""
     try:
         registry_for(datasette)
     except EmbedError as error:

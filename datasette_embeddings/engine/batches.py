@@ -96,7 +96,8 @@ def make_source(conn: sqlite3.Connection, collection: Collection, reader: Reader
 
 def stored(row: Row, vector: bytes) -> StoredVector:
     """A row's vector as it will be written."""
-    assert row.content is not None and row.content_hash is not None
+    assert row.content is not None
+    assert row.content_hash is not None
     return StoredVector(row.key, len(row.content), row.content_hash, vector)
 
 

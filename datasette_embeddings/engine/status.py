@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections import Counter
 from dataclasses import dataclass
 
 from .collections import Collection
@@ -46,12 +47,12 @@ def _compared(conn: sqlite3.Connection, collection: Collection) -> RowCounts | N
             "select position, content_hash from _embed_errors where collection_id = ?", (collection.id,)
         ).fetchall()
     )
-    counts = {"embedded": 0, "pending": 0, "failed": 0, "empty": 0}
+    states: Counter[str] = Counter()
     for number, row in enumerate(reader(source_table(conn, collection.table), collection).rows(conn, None)):
         if number % 1000 == 999 and time.monotonic() > until:
             return None
-        counts[_state(row, failed)] += 1
-    return RowCounts(**counts)
+        states[_state(row, failed)] += 1
+    return RowCounts(states["embedded"], states["pending"], states["failed"], states["empty"])
 
 
 def _state(row: Row, failed: dict[str, bytes | None]) -> str:
