@@ -14,9 +14,10 @@ from collections.abc import Callable
 from .engine import vectors
 from .engine.collections import list_collections
 from .engine.contents import Content, content_hash
-from .engine.errors import EmbedError
+from .engine.errors import EmbedError, raising
 from .engine.models import EmbeddingModel, embed_contents, is_ready, load
 from .engine.vector_table import find_vector
+from .raised import raise_in_server
 from .registry import RegisteredModel, registry_for
 
 logger = logging.getLogger("datasette_embeddings")
@@ -41,8 +42,13 @@ def prepare_connection(conn: sqlite3.Connection, datasette) -> None:
         ("embed_normalize", 1, _null_for_null(vectors.normalized)),
     ]
     for name, arguments, function in scalars:
-        conn.create_function(name, arguments, _logged(name, function), deterministic=True)
-    conn.create_aggregate("embed_average", 1, _Average)
+        conn.create_function(name, arguments, _reported(datasette, name, function), deterministic=True)
+
+    class Average(vectors.Average):
+        def step(self, blob: object) -> None:
+            _reported(datasette, "embed_average", super().step)(blob)
+
+    conn.create_aggregate("embed_average", 1, Average)
 
 
 class _Embedding:
@@ -112,13 +118,6 @@ class _Embedding:
         return True
 
 
-class _Average(vectors.Average):
-    """embed_average(): SQLite hides a message from here too."""
-
-    def step(self, blob: object) -> None:
-        _logged("embed_average", super().step)(blob)
-
-
 class _Remembered:
     """The last vectors that embed() made, for all connections."""
 
@@ -186,15 +185,18 @@ def _null_for_null(function: Callable) -> Callable:
     return wrapped
 
 
-def _logged(name: str, function: Callable) -> Callable:
+def _reported(datasette, name: str, function: Callable) -> Callable:
     """SQLite tells the person only that a function raised: the log gets the sentence."""
 
     @functools.wraps(function)
     def wrapped(*arguments: object) -> object:
         try:
             return function(*arguments)
-        except EmbedError as error:
-            logger.warning("%s(): %s", name, error)
+        except Exception as error:
+            if raising():
+                raise_in_server(datasette, error)
+            elif isinstance(error, EmbedError):
+                logger.warning("%s(): %s", name, error)
             raise
 
     return wrapped

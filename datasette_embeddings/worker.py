@@ -19,6 +19,7 @@ from .engine.collections import list_collections
 from .engine.errors import EmbedError, LeaseLost, raising
 from .engine.models import EmbeddingModel, embed_contents, is_ready, load
 from .engine.running import run_job
+from .raised import raise_in_server, remember_loop
 from .registry import registry_for
 
 T = TypeVar("T")
@@ -26,10 +27,6 @@ logger = logging.getLogger("datasette_embeddings")
 
 POLL_SECONDS = 2.0  # for jobs that another process left, or that the command line created
 CLOSE_SECONDS = 8.0  # for the batch in flight, when the server stops
-
-
-class Stopped(SystemExit):
-    """Carries a job's error out of the event loop, with its traceback, where errors are to be raised."""
 
 
 class DatabaseAccess:
@@ -130,11 +127,11 @@ class Worker:
             )
         except (EmbedError, sqlite3.Error) as error:
             if raising():
-                raise Stopped(str(error)).with_traceback(error.__traceback__) from error
+                raise_in_server(self.datasette, error)
             logger.error("Job %s of %s: %s", job.id, database.name, error)
         except Exception as error:
             if raising():
-                raise Stopped(str(error)).with_traceback(error.__traceback__) from error
+                raise_in_server(self.datasette, error)
             logger.exception("Job %s of %s stopped by a fault of ours", job.id, database.name)
             reason = f"A fault in datasette-embed: {error!r}"
             await compat.write(database, lambda conn: jobs.end(conn, job.id, self.owner, jobs.FAILED, reason))
@@ -176,6 +173,7 @@ def asgi_wrapper(datasette):
 
     def wrap(app):
         async def wrapped(scope, receive, send):
+            remember_loop(datasette)
             if scope["type"] != "lifespan":
                 return await app(scope, receive, send)
 
