@@ -69,7 +69,11 @@ demo: $(STABLE)/.installed $(if $(subst demo.db,,$(DB)),,demo.db)  ## Embed and 
 demo.db: | $(STABLE)/.installed
 	$(STABLE)/bin/python demo/docstrings.py $@
 
-bench: $(STABLE)/.installed  ## Compare with `llm embed-multi` and with a bare encode (BENCH_ARGS=…)
+$(STABLE)/.bench: $(STABLE)/.installed
+	$(STABLE)/bin/pip install -q -e ".[bench]"
+	@touch $@
+
+bench: $(STABLE)/.bench  ## Compare with `llm embed-multi` and with a bare encode (BENCH_ARGS=…)
 	$(STABLE)/bin/python bench/embed.py $(BENCH_ARGS)
 
 clean:  ## Remove the environments, the demo database and every cache
