@@ -26,7 +26,8 @@ HOST = "127.0.0.1"
 QUESTIONS = {"docstrings": "wait until several threads have finished"}
 TEXT = """
 {name} is served at {url}/{database}/{table}
-To embed further tables, open the address with a token in it that follows below: it signs you in, then {url}/-/embed
+To embed further tables, open the address with a token that follows below, which signs you in, and then
+{url}/-/embed
 
 One query to try at {url}/{database}
 
@@ -99,7 +100,7 @@ def nearest(conn: sqlite3.Connection, collection: Collection, question: str) -> 
     )
     vector = f"embed({literal(collection.model)}, {literal(question)}, 'query')"
     return (
-        f"select round(embed_cosine(v.vector, {vector}), 3) as score, {columns}\n"
+        f"select round(embed_cosine(v.vector, {vector}), 3) as score,\n  {columns}\n"
         f"from {spelled(conn, collection.vector_table)} v join {spelled(conn, collection.table)} t on {joined}\n"
         "order by score desc limit 10"
     )
