@@ -1,12 +1,17 @@
 """Search any SQLite database by meaning: the public names, and every hook of Datasette, each handed over in a line."""
 
+# The public names first: importing Datasette imports every plugin, and model plugins want them from us at that moment.
+from .engine.errors import EmbedError, KeyRefused, ModelError, ModelUnavailable
+from .engine.models import EmbeddingModel
+
+# isort: split
+import sys
+
 from datasette import hookimpl
 from datasette.plugins import pm
 
 from . import cli as commands
 from . import hookspecs, permissions, sql_functions, views, worker
-from .engine.errors import EmbedError, KeyRefused, ModelError, ModelUnavailable
-from .engine.models import EmbeddingModel
 
 __all__ = ["EmbedError", "EmbeddingModel", "KeyRefused", "ModelError", "ModelUnavailable"]
 
@@ -77,3 +82,10 @@ def get_metadata(datasette):  # called by 0.65
 @hookimpl
 def register_commands(cli):
     commands.register(cli)
+
+
+_this = sys.modules[__name__]
+if (_name := pm.get_name(_this)) is not None:
+    # Somebody imported us before Datasette, which then met a module that had no hooks yet.
+    pm.unregister(_this)
+    pm.register(_this, _name)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
+from .code_table import Codes, create_code_table, drop_code_table
 from .contents import Recipe, make_recipe
 from .errors import CannotEmbed, Conflict, EmbedError, NotFound
 from .models import EmbeddingModel
@@ -56,6 +57,11 @@ class Collection:
     def vector_table(self) -> str:
         """The table that holds its vectors."""
         return f"{PREFIX}vectors_{self.name}"
+
+    @property
+    def codes(self) -> Codes:
+        """Its packed codes."""
+        return Codes(self.id, f"{PREFIX}codes_{self.name}", self.vector_table, self.dimensions or 0)
 
     def recipe(self, source: SourceTable) -> Recipe:
         """How a row of the source becomes its content."""
@@ -140,7 +146,7 @@ def delete_collection(conn: sqlite3.Connection, name: str) -> Collection:
     """Delete a collection and all that is stored of it, in one transaction."""
     with transaction(conn):
         collection = get_collection(conn, name)
-        drop_vector_table(conn, collection.vector_table)
+        _drop_tables(conn, collection)
         for table in ("_embed_errors", "_embed_jobs"):
             conn.execute(f"delete from {table} where collection_id = ?", (collection.id,))
         conn.execute("delete from _embed_collections where id = ?", (collection.id,))
@@ -152,7 +158,7 @@ def remove_everything(conn: sqlite3.Connection) -> list[Collection]:
     with transaction(conn):
         collections = list_collections(conn)
         for collection in collections:
-            drop_vector_table(conn, collection.vector_table)
+            _drop_tables(conn, collection)
         drop_schema(conn)
     return collections
 
@@ -184,10 +190,17 @@ def _insert(conn: sqlite3.Connection, definition: Definition, name: str) -> Coll
         ),
     )
     collection = collection_by_id(conn, int(cursor.lastrowid or 0))
-    if conn.execute("select 1 from sqlite_master where name = ? collate nocase", (collection.vector_table,)).fetchone():
-        raise Conflict(f"A table {collection.vector_table!r} is in the way: choose another name for the collection")
+    for table in (collection.vector_table, collection.codes.table):
+        if conn.execute("select 1 from sqlite_master where name = ? collate nocase", (table,)).fetchone():
+            raise Conflict(f"A table {table!r} is in the way: choose another name for the collection")
     create_vector_table(conn, collection.vector_table, source)
+    create_code_table(conn, collection.codes.table)
     return collection
+
+
+def _drop_tables(conn: sqlite3.Connection, collection: Collection) -> None:
+    drop_code_table(conn, collection.codes.table)
+    drop_vector_table(conn, collection.vector_table)
 
 
 def _collection(row: Sequence[object]) -> Collection:

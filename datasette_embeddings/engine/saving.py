@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from . import jobs
 from .batches import Batch, Failure, schema_version, stored
+from .code_table import record
 from .collections import Collection, collection_by_id, new_token, now
 from .errors import EmbedError
 from .rows import Position, key_from_json, key_json
@@ -45,14 +46,12 @@ def save(
     with transaction(conn):
         if not claim.source.stable and schema_version(conn) != batch.schema_version:
             raise TableChanged("The table changed its shape, or the file was vacuumed")
+        written = _write_vectors(conn, claim, [*batch.known, *made])
         collection = collection_by_id(conn, claim.collection_id)
-        _write_vectors(conn, claim, collection, [*batch.known, *made])
-        removed = delete_vectors(
-            conn, collection.vector_table, claim.source, [*batch.stale, *_without_vector(failures)]
-        )
+        gone = [*batch.stale, *_without_vector(failures)]
+        removed = delete_vectors(conn, collection.vector_table, claim.source, gone)
+        _changed(conn, collection, written, removed)
         _write_failures(conn, claim, batch, failures)
-        if batch.known or made or removed:
-            touch(conn, collection.id)
         jobs.advance(
             conn,
             claim.job_id,
@@ -65,7 +64,7 @@ def save(
             reused=len(batch.known),
             embedded=len(made),
             failed=len(failures),
-            removed=removed,
+            removed=len(removed),
             contents=len(batch.waiting),
         )
 
@@ -76,9 +75,8 @@ def sweep_stretch(conn: sqlite3.Connection, claim: Claim, after: int) -> int | N
         jobs.check(conn, claim.job_id, claim.owner)
         collection = collection_by_id(conn, claim.collection_id)
         gone, following = sweep(conn, collection.vector_table, claim.source, after)
-        if gone:
-            touch(conn, collection.id)
-            conn.execute("update _embed_jobs set removed = removed + ? where id = ?", (gone, claim.job_id))
+        _changed(conn, collection, {}, gone)
+        conn.execute("update _embed_jobs set removed = removed + ? where id = ?", (len(gone), claim.job_id))
         return following
 
 
@@ -97,11 +95,6 @@ def finish(conn: sqlite3.Connection, claim: Claim) -> None:
             ).fetchone()
             status, reason = jobs.FAILED, f"Every row failed: {message[0]}" if message else "Every row failed"
         jobs.end(conn, claim.job_id, claim.owner, status, reason)
-
-
-def touch(conn: sqlite3.Connection, collection_id: int) -> None:
-    """Give the collection a new token: whatever was cached of it is no longer believed."""
-    conn.execute("update _embed_collections set token = ? where id = ?", (new_token(), collection_id))
 
 
 def position_json(batch: Batch) -> str:
@@ -131,16 +124,26 @@ def _sorted_outcomes(batch: Batch, outcomes: Mapping[bytes, Outcome]) -> tuple[l
     return made, failures
 
 
-def _write_vectors(
-    conn: sqlite3.Connection, claim: Claim, collection: Collection, vectors: Sequence[StoredVector]
-) -> None:
+def _write_vectors(conn: sqlite3.Connection, claim: Claim, vectors: Sequence[StoredVector]) -> dict[int, bytes]:
     if not vectors:
-        return
-    save_vectors(conn, collection.vector_table, claim.source, vectors)
+        return {}
+    collection = collection_by_id(conn, claim.collection_id)
     if collection.dimensions is None:
         conn.execute(
             "update _embed_collections set dimensions = ? where id = ?", (len(vectors[0].vector) // 4, collection.id)
         )
+    return save_vectors(conn, collection.vector_table, claim.source, vectors)
+
+
+def _changed(
+    conn: sqlite3.Connection, collection: Collection, written: Mapping[int, bytes], deleted: Sequence[int]
+) -> None:
+    """Bring the codes up to date, and give the collection a new token: what was cached of it is no longer believed."""
+    if not written and not deleted:
+        return
+    token = new_token()
+    record(conn, collection.codes, token, written, deleted)
+    conn.execute("update _embed_collections set token = ? where id = ?", (token, collection.id))
 
 
 def _without_vector(failures: Sequence[Failure]) -> list[tuple[object, ...]]:

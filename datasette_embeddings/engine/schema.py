@@ -19,6 +19,7 @@ _VERSION_1 = (
     model text not null, -- model_id; vectors of two models never share a collection
     binary integer not null default 0, -- 1: one BLOB column, its bytes are the content
     dimensions integer, -- null until the first vector
+    centre blob, -- float32, subtracted before codes are taken; null until there are vectors enough
     token integer not null, -- random 64 bits, replaced by every change: what caches compare
     created text not null -- UTC
 )""",

@@ -48,22 +48,31 @@ def drop_vector_table(conn: sqlite3.Connection, name: str) -> None:
     conn.execute(f"drop table if exists {quote(name)}")
 
 
-def save_vectors(conn: sqlite3.Connection, name: str, source: SourceTable, vectors: Sequence[StoredVector]) -> None:
-    """Insert the vectors, each in place of what its row had before."""
+def save_vectors(
+    conn: sqlite3.Connection, name: str, source: SourceTable, vectors: Sequence[StoredVector]
+) -> dict[int, bytes]:
+    """Insert the vectors, each in place of what its row had before; the vectors by vector id."""
     places = ", ".join("?" * (len(source.keys) + 5))
-    conn.executemany(
+    sql = (
         f"insert into {quote(name)} ({_key_list(source)}, chunk, chunk_start, chunk_end, content_hash, vector)"
         f" values ({places})"
         f" on conflict ({_key_list(source)}, chunk) do update set chunk_end = excluded.chunk_end,"
-        " content_hash = excluded.content_hash, vector = excluded.vector",
-        ((*item.key, 0, 0, item.length, item.content_hash, item.vector) for item in vectors),
+        " content_hash = excluded.content_hash, vector = excluded.vector returning vector_id"
     )
+    written = {}
+    for item in vectors:
+        values = (*item.key, 0, 0, item.length, item.content_hash, item.vector)
+        written[conn.execute(sql, values).fetchone()[0]] = item.vector
+    return written
 
 
-def delete_vectors(conn: sqlite3.Connection, name: str, source: SourceTable, keys: Iterable[tuple[object, ...]]) -> int:
-    """Delete the vectors of these rows; how many there were."""
+def delete_vectors(
+    conn: sqlite3.Connection, name: str, source: SourceTable, keys: Iterable[tuple[object, ...]]
+) -> list[int]:
+    """Delete the vectors of these rows; their vector ids."""
     where = " and ".join(f"{quote(key.stored)} = ?" for key in source.keys)
-    return sum(conn.execute(f"delete from {quote(name)} where {where}", key).rowcount for key in keys)
+    sql = f"delete from {quote(name)} where {where} returning vector_id"
+    return [row[0] for key in keys for row in conn.execute(sql, key).fetchall()]
 
 
 def find_vector(conn: sqlite3.Connection, name: str, content_hash: bytes) -> bytes | None:
@@ -72,21 +81,22 @@ def find_vector(conn: sqlite3.Connection, name: str, content_hash: bytes) -> byt
     return row[0] if row else None
 
 
-def sweep(conn: sqlite3.Connection, name: str, source: SourceTable, after: int) -> tuple[int, int | None]:
-    """Delete vectors whose row is gone, a stretch at a time: how many, and where the next stretch begins (or None)."""
+def sweep(conn: sqlite3.Connection, name: str, source: SourceTable, after: int) -> tuple[list[int], int | None]:
+    """Delete vectors whose row is gone, a stretch at a time: their ids, and where the next stretch begins (or None)."""
     row = conn.execute(
         f"select max(vector_id) from (select vector_id from {quote(name)} where vector_id > ?"
         f" order by vector_id limit {SWEEP})",
         (after,),
     ).fetchone()
     if row[0] is None:
-        return 0, None
+        return [], None
     gone = conn.execute(
         f"delete from {quote(name)} as v where vector_id > ? and vector_id <= ?"
-        f" and not exists (select 1 from {quote(source.name)} as t where {source.joined('t', 'v')})",
+        f" and not exists (select 1 from {quote(source.name)} as t where {source.joined('t', 'v')})"
+        " returning vector_id",
         (after, row[0]),
-    ).rowcount
-    return gone, int(row[0])
+    ).fetchall()
+    return [vector_id for (vector_id,) in gone], int(row[0])
 
 
 def _key_list(source: SourceTable) -> str:
