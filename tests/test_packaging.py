@@ -101,3 +101,15 @@ print(sorted(heavy & (set(sys.modules) - before)))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_it_may_be_imported_before_datasette():
+    """A script that imports us first gets every hook of ours, and the model plugins that import us in turn."""
+    program = """
+import datasette_embeddings
+from datasette.plugins import pm
+print(*(hook.name for hook in pm.get_hookcallers(datasette_embeddings)))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert {"register_routes", "prepare_connection"} <= set(done.stdout.split())
