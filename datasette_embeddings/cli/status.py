@@ -1,0 +1,85 @@
+"""`datasette embed status`: the collections of a file, and how far each one is."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import asdict
+
+import click
+
+from ..engine.collections import Collection, list_collections
+from ..engine.errors import EmbedError
+from ..engine.jobs import Job, latest_job
+from ..engine.status import RowCounts, count
+from .files import open_file
+from .instance import instance_options, open_instance, prepare
+from .progress import job_line
+
+
+@click.command()
+@click.argument("database")
+@click.option("--json", "as_json", is_flag=True, help="As a JSON array")
+@instance_options
+def status(database, as_json, config, plugins_dir):
+    """Show the collections of DATABASE: rows, jobs, reasons."""
+    with (
+        open_instance(config, plugins_dir, database) as datasette,
+        open_file(database, prepare(datasette, database)) as access,
+    ):
+        found = access.read(_look)
+    if as_json:
+        click.echo(json.dumps([_as_json(*each) for each in found], indent=2, ensure_ascii=False))
+    elif not found:
+        click.echo(f"{click.format_filename(database)} has no collections")
+    else:
+        click.echo("\n".join(_lines(*each) for each in found))
+
+
+def _look(conn: sqlite3.Connection) -> list[tuple[Collection, Job | None, RowCounts | str]]:
+    found = []
+    for collection in list_collections(conn):
+        job = latest_job(conn, collection.id)
+        try:
+            rows: RowCounts | str = count(conn, collection, job)
+        except EmbedError as error:  # its table was dropped, say: the others are shown all the same
+            rows = str(error)
+        found.append((collection, job, rows))
+    return found
+
+
+def _as_json(collection: Collection, job: Job | None, rows: RowCounts | str) -> dict:
+    definition = collection.definition
+    return {
+        "collection": {
+            "name": collection.name,
+            "table": collection.table,
+            "columns": list(definition.columns),
+            "template": definition.template,
+            "model": collection.model,
+            "dimensions": collection.dimensions,
+        },
+        "rows": {"error": rows} if isinstance(rows, str) else {**asdict(rows), "total": rows.total},
+        "job": asdict(job) if job else None,
+    }
+
+
+def _lines(collection: Collection, job: Job | None, rows: RowCounts | str) -> str:
+    definition = collection.definition
+    what = f"template {definition.template!r}" if definition.template else ", ".join(definition.columns)
+    return "\n".join(
+        [
+            collection.name,
+            f"  table {collection.table}: {what}; model {collection.model}",
+            f"  {rows if isinstance(rows, str) else _counted(rows)}",
+            f"  {job_line(job)}",
+        ]
+    )
+
+
+def _counted(rows: RowCounts) -> str:
+    parts = [f"{rows.embedded:,} of {rows.total:,} rows embedded"]
+    for name in ("pending", "failed", "empty"):
+        if number := getattr(rows, name):
+            parts.append(f"{number:,} {name}")
+    return ", ".join(parts)
