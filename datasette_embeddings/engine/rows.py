@@ -47,7 +47,7 @@ class Reader:
         keys = [f"t.{quote(key.name)}" for key in source.keys]
         where = f"where ({', '.join(walk)}) > ({', '.join('?' * len(walk))})" if after else ""
         sql = (
-            f"select {', '.join([*walk, *keys, 'v.content_hash', *map(self._value, self.recipe.reads)])}"
+            f"select {', '.join([*walk, *keys, 'v.content_hash', *selected(self.recipe)])}"
             f" from {quote(source.name)} as t left join {quote(self.vector_table)} as v"
             f" on {source.joined('t', 'v')} and v.chunk = 0"
             f" {where} order by {', '.join(walk)} limit {limit}"
@@ -63,10 +63,15 @@ class Reader:
                 values[end],
             )
 
-    def _value(self, column: str) -> str:
-        name = f"t.{quote(column)}"
-        text = f"cast({name} as text)"
-        return f"case typeof({name}) when 'blob' then {name} else {text} end" if self.recipe.binary else text
+
+def selected(recipe: Recipe) -> list[str]:
+    """The expressions to select from the source (alias `t`) that give a recipe its values."""
+    return [_value(f"t.{quote(column)}", recipe.binary) for column in recipe.reads]
+
+
+def _value(column: str, binary: bool) -> str:
+    text = f"cast({column} as text)"
+    return f"case typeof({column}) when 'blob' then {column} else {text} end" if binary else text
 
 
 def reader(source: SourceTable, collection: Collection) -> Reader:
