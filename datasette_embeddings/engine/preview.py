@@ -1,0 +1,107 @@
+"""What a person sees before embedding: how much there is, the first content, and what the model would cut off."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .contents import Content, Recipe
+from .identifiers import quote
+from .models import EmbeddingModel
+from .rows import selected
+from .tables import SourceTable, binary_columns
+
+READ_SECONDS = 0.5  # for walking the rows; of a larger table we know that it has more
+COUNT_SECONDS = 0.5  # for counting tokens
+SAMPLE_ROWS = 1000  # contents whose tokens are counted
+SAMPLE_SIZE = 2_000_000  # characters, or bytes, of these
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a table's rows would give to a model."""
+
+    rows: int  # that have a content
+    empty: int  # that have nothing to embed
+    size: int  # characters of all contents, or bytes where they are binary
+    complete: bool  # False: the time was up, there is more than this
+    sample: tuple[Content, ...]  # the first contents
+
+    @property
+    def first(self) -> Content | None:
+        """The first content, as the model will get it."""
+        return self.sample[0] if self.sample else None
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How many of the contents that were looked at are longer than the model reads."""
+
+    checked: int
+    longer: int
+
+
+def preview(conn: sqlite3.Connection, source: SourceTable, recipe: Recipe, seconds: float = READ_SECONDS) -> Preview:
+    """Walk the rows as a job would, for so long at most."""
+    until = time.monotonic() + seconds
+    rows = empty = size = kept = 0
+    sample: list[Content] = []
+    complete = True
+    for number, values in enumerate(_rows(conn, source, recipe), 1):
+        content = recipe.content(values)
+        if content is None:
+            empty += 1
+        else:
+            rows, size = rows + 1, size + len(content)
+            if len(sample) < SAMPLE_ROWS and kept < SAMPLE_SIZE:
+                sample.append(content)
+                kept += len(content)
+        if number % 100 == 0 and time.monotonic() > until:
+            complete = False
+            break
+    return Preview(rows, empty, size, complete, tuple(sample))
+
+
+def count_longer(model: EmbeddingModel, contents: Sequence[Content], seconds: float = COUNT_SECONDS) -> Cut | None:
+    """How many of the texts have more than the model's max_tokens; None where it cannot say. May load the model."""
+    if model.max_tokens is None:
+        return None
+    until = time.monotonic() + seconds
+    checked = longer = 0
+    for content in contents:
+        tokens = model.count_tokens(content) if isinstance(content, str) else None
+        if tokens is None:
+            return None
+        if checked == 0:
+            until = time.monotonic() + seconds  # the first call may have loaded the model's tokenizer
+        checked, longer = checked + 1, longer + (tokens > model.max_tokens)
+        if time.monotonic() > until:
+            break
+    return Cut(checked, longer)
+
+
+def text_columns(conn: sqlite3.Connection, source: SourceTable) -> list[str]:
+    """The columns that look like text, by declaration or by their first values; never of the primary key, nor binary."""
+    candidates = [column for column in source.columns if not column.primary]
+    binary = binary_columns(conn, source, tuple(column.name for column in candidates))
+    return [
+        column.name
+        for column in candidates
+        if column.name not in binary and _is_text(conn, source.name, column.name, column.type.upper())
+    ]
+
+
+def _rows(conn: sqlite3.Connection, source: SourceTable, recipe: Recipe) -> sqlite3.Cursor:
+    walk = ", ".join(f"t.{quote(name)}" for name in source.walk)
+    return conn.execute(f"select {', '.join(selected(recipe))} from {quote(source.name)} as t order by {walk}")
+
+
+def _is_text(conn: sqlite3.Connection, table: str, column: str, declared: str) -> bool:
+    if declared:
+        return any(word in declared for word in ("CHAR", "CLOB", "TEXT", "STRING"))
+    row = conn.execute(
+        f"select typeof({quote(column)}) from {quote(table)} where {quote(column)} is not null limit 1"
+    ).fetchone()
+    return bool(row and row[0] == "text")
