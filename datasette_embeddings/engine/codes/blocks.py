@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import VectorError
-from .signs import Floats, Signs, signs_of, width_of
+from ..exact import Floats
+from .signs import Signs, signs_of, width_of
 
 SLOTS = 1024  # vector id i is slot i % SLOTS of block i // SLOTS; a change of one vector rewrites one block
 

@@ -1,48 +1,30 @@
-"""All codes of a collection in memory: found by vector id, changed block by block, scanned for the nearest."""
+"""All codes of a collection in memory: found by vector id, changed block by block, searched for the nearest."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .blocks import SLOTS, unpack_block
-from .scan import FAR, Nearest, Positions, Scratch, distances_to
-from .signs import Floats, Signs, Words, signs_of, unit_rows, width_of
+from ..exact import Floats, Ids, runs, unit_rows
+from .chunks import CHUNK, CHUNK_BLOCKS, Chunk, Draft
+from .scan import Mask, Scan
+from .signs import Signs, estimates, signs_of, width_of
+from .turns import scans
 
-CHUNK_BLOCKS = 64
-CHUNK = CHUNK_BLOCKS * SLOTS  # 65,536 slots, 3 MiB at 384 dimensions: what is copied when one of its blocks changes
-POOL = 4_000  # how many of the nearest codes are estimated
-SPARSE = 8  # a filter that leaves less than an eighth of a chunk picks its codes out before comparing
-
-Ids = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """The codes of CHUNK neighbouring vector ids; never changed once made."""
-
-    words: Words  # (width, CHUNK)
-    lean: NDArray[np.float16]  # (CHUNK,), NaN for a hole
-    used: int  # slots up to the last block that was ever written
-    holes: NDArray[np.bool_] | None  # (used,), None where there are none
-
-    @property
-    def count(self) -> int:
-        """How many vectors it holds."""
-        return self.used - (0 if self.holes is None else int(self.holes.sum()))
+POOL = 4_000  # how many of the nearest codes get an estimate; docs/search-internals.md has the measurement
 
 
 @dataclass(frozen=True)
 class CodeIndex:
-    """The codes of one collection. A change makes a new index that shares all other chunks, so that threads that are
-    scanning the old one need no lock.
+    """The codes of one collection, never changed: a change makes a new index that shares all chunks it did not touch,
+    so that a thread that is searching the old one needs no lock.
     """
 
-    centre: Floats
-    chunks: Mapping[int, Chunk]  # by vector id // CHUNK, ascending
+    centre: Floats  # (dimensions,)
+    chunks: Mapping[int, Chunk]  # by vector id // CHUNK, in that order
 
     @classmethod
     def from_blocks(cls, centre: Floats, blocks: Iterable[tuple[int, bytes]]) -> CodeIndex:
@@ -51,25 +33,28 @@ class CodeIndex:
 
     @classmethod
     def from_vectors(cls, centre: Floats, batches: Iterable[tuple[Ids, NDArray[np.floating]]]) -> CodeIndex:
-        """The index of vectors, for a file that has no packed codes: (n,) vector ids and (n, dimensions) vectors."""
-        drafts: dict[int, _Draft] = {}
+        """The index of batches of (n,) vector ids and (n, dimensions) vectors, where the file has no packed codes."""
+        drafts: dict[int, Draft] = {}
         for ids, vectors in batches:
             signs = signs_of(vectors, centre)
-            for number, part in _by_chunk(ids):
-                draft = drafts.setdefault(number, _Draft.empty(len(centre)))
+            for number, part in runs(ids // CHUNK):
+                draft = drafts.get(number) or drafts.setdefault(number, Draft(len(centre)))
                 draft.write(ids[part] - number * CHUNK, Signs(signs.words[:, part], signs.lean[part]))
-        return cls(centre, {number: drafts[number].finish() for number in sorted(drafts)})
+        return cls(centre, {})._with_drafts(drafts)
 
     def with_blocks(self, blocks: Iterable[tuple[int, bytes | None]]) -> CodeIndex:
-        """This index with the blocks replaced; None for a block that is gone. Copies 3 MiB for each chunk touched."""
-        drafts: dict[int, _Draft] = {}
+        """This index with these blocks replaced; None for a block that is gone."""
+        drafts: dict[int, Draft] = {}
         for block, blob in blocks:
             number, place = divmod(block, CHUNK_BLOCKS)
             if number not in drafts:
-                drafts[number] = _Draft.of(self.chunks.get(number), len(self.centre))
+                drafts[number] = Draft(len(self.centre), self.chunks.get(number))
             drafts[number].write_block(place, blob)
+        return self._with_drafts(drafts)
+
+    def _with_drafts(self, drafts: Mapping[int, Draft]) -> CodeIndex:
         chunks = {**self.chunks, **{number: draft.finish() for number, draft in drafts.items()}}
-        return CodeIndex(self.centre, {number: chunks[number] for number in sorted(chunks)})
+        return CodeIndex(self.centre, {number: chunks[number] for number in sorted(chunks) if chunks[number].used})
 
     def __len__(self) -> int:
         return sum(chunk.count for chunk in self.chunks.values())
@@ -77,30 +62,63 @@ class CodeIndex:
     @property
     def nbytes(self) -> int:
         """Bytes of memory that the codes take."""
-        return sum(chunk.words.nbytes + chunk.lean.nbytes for chunk in self.chunks.values())
+        return sum(chunk.used * (chunk.words.shape[0] * 8 + 2) for chunk in self.chunks.values())
 
     def nearest(self, query: NDArray[np.floating], count: int, among: Ids | None = None) -> Ids:
-        """Up to `count` vector ids worth rescoring for this (dimensions,) query, the most promising first.
+        """Up to `count` vector ids that are worth rescoring for this (dimensions,) query, the most promising first.
 
-        `among`: only these vector ids, in any order. Nothing is near a zero vector, and a zero vector is near nothing.
-        Two steps: the bits that differ choose a pool, the query's own numbers against the pool's signs order it.
+        `among`: only these vector ids, in any order; where they are no more than `count`, all that have a code come
+        back. Nothing is near a zero vector, nor is a zero vector near anything.
         """
-        unit, has_direction = unit_rows(np.asarray(query)[None, :])
+        rows = np.asarray(query)[None, :]
+        unit, has_direction = unit_rows(rows)
         if not has_direction[0] or count < 1:
             return np.empty(0, np.int64)
-        wanted = None if among is None else np.unique(np.asarray(among, np.int64))
-        if wanted is not None and len(wanted) <= max(count, POOL):
-            pool = self._present(wanted)
-        else:
-            pool = self._pool(signs_of(query[None, :], self.centre).words, max(POOL, 4 * count), wanted)
-        if len(pool) <= count and among is not None:
-            return pool
-        return self._best(unit[0], pool, count)
+        size = max(POOL, 4 * count)
+        wanted = None if among is None else _ascending(np.asarray(among, np.int64))
+        with scans.turn():
+            if wanted is None or len(wanted) > size:
+                wanted = np.sort(self._scan(signs_of(rows, self.centre), size, wanted))
+            return self._best(unit[0], wanted, count)
 
-    def _pool(self, query: Words, size: int, wanted: Ids | None) -> Ids:
-        nearest, scratch = Nearest(size), Scratch(len(query))
-        for number, chunk in self.chunks.items():
-            base = number * CHUNK
-            if wanted is None:
-                _offer_chunk(nearest, chunk, base, query, scratch)
-        return nearest.positions()
+    def _scan(self, query: Signs, size: int, wanted: Ids | None) -> Ids:
+        scan = Scan(query.words, size)
+        if wanted is None:
+            for number, chunk in self.chunks.items():
+                scan.read(chunk, number * CHUNK, chunk.holes)
+        else:
+            for number, part in runs(wanted // CHUNK):
+                if number in self.chunks:
+                    hidden = _all_but(self.chunks[number], wanted[part] - number * CHUNK)
+                    scan.read(self.chunks[number], number * CHUNK, hidden)
+        return scan.nearest.ids()
+
+    def _best(self, unit: Floats, ids: Ids, count: int) -> Ids:
+        codes = self._codes_of(ids)
+        scores = estimates(unit, self.centre, codes)
+        present = ~np.isnan(scores)
+        ids, scores = ids[present], scores[present]
+        return ids[np.argsort(-scores, kind="stable")[:count]]
+
+    def _codes_of(self, ids: Ids) -> Signs:
+        words = np.zeros((width_of(len(self.centre)), len(ids)), np.uint64)
+        lean = np.full(len(ids), np.nan, np.float32)
+        for number, part in runs(ids // CHUNK):
+            if chunk := self.chunks.get(number):
+                slots = ids[part] - number * CHUNK
+                words[:, part], lean[part] = chunk.words[:, slots], chunk.lean[slots]
+        return Signs(words, lean)
+
+
+def _ascending(ids: Ids) -> Ids:
+    """The ids in order, each once."""
+    if not (np.diff(ids) > 0).all():
+        ids = np.sort(ids)
+        ids = ids[np.diff(ids, prepend=ids[:1] - 1) > 0]
+    return ids
+
+
+def _all_but(chunk: Chunk, slots: Ids) -> Mask:
+    hidden = np.ones(chunk.used, np.bool_)
+    hidden[slots[slots < chunk.used]] = False
+    return hidden if chunk.holes is None else hidden | chunk.holes

@@ -1,0 +1,49 @@
+"""Turns at the scan: as many at once as there are processors, the others wait in the order they came."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Turns:
+    """A semaphore that is fair: threading's own lets a newcomer overtake, and some then wait for seconds."""
+
+    def __init__(self, at_once: int) -> None:
+        self._lock = threading.Lock()
+        self._free = at_once
+        self._waiting: deque[threading.Lock] = deque()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for a turn, and pass it on at the end."""
+        ticket = self._join()
+        try:
+            ticket.acquire()  # inside the try: a thread that is interrupted here still passes one turn on
+            yield
+        finally:
+            self._leave()
+
+    def _join(self) -> threading.Lock:
+        ticket = threading.Lock()
+        with self._lock:
+            if self._free:
+                self._free -= 1
+            else:
+                ticket.acquire()  # whoever leaves lets go of it
+                self._waiting.append(ticket)
+        return ticket
+
+    def _leave(self) -> None:
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._free += 1
+
+
+# More than about four would only contend for the interpreter's lock between the steps of their scans.
+scans = Turns(min(4, os.cpu_count() or 1))
