@@ -86,15 +86,16 @@ def count_rows(conn: sqlite3.Connection, table: str) -> int:
 
 def key_json(values: Sequence[object]) -> str:
     """Key values or a position as a JSON array; binary and what JSON has no number for are objects."""
-    return json.dumps([_to_json(value) for value in values], ensure_ascii=False)
+    return json.dumps([to_json(value) for value in values], ensure_ascii=False)
 
 
 def key_from_json(text: str) -> tuple[object, ...]:
     """The values that key_json() wrote."""
-    return tuple(_from_json(value) for value in json.loads(text))
+    return tuple(from_json(value) for value in json.loads(text))
 
 
-def _to_json(value: object) -> object:
+def to_json(value: object) -> object:
+    """A key value as JSON can hold it."""
     if isinstance(value, bytes):
         return {"$base64": True, "encoded": base64.b64encode(value).decode()}  # Datasette's own form
     if value in (float("inf"), float("-inf")):
@@ -102,7 +103,8 @@ def _to_json(value: object) -> object:
     return value
 
 
-def _from_json(value: object) -> object:
+def from_json(value: object) -> object:
+    """The value that to_json() gave."""
     if isinstance(value, dict):
         return float(value["$float"]) if "$float" in value else base64.b64decode(value["encoded"])
     return value

@@ -1,0 +1,86 @@
+"""Views shared by all threads: loaded once, on connections of their own, within a budget of memory."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import closing
+
+from ..collections import Collection, collection_by_id
+from ..errors import NotFound
+from .views import View, load, renew
+
+Opener = Callable[[], sqlite3.Connection]
+
+
+class _Entry:
+    """One collection's place: its view, and the lock under which it is loaded."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.view: View | None = None
+
+
+class Caches:
+    """The views of many collections; what was used least lately goes first where the budget is exceeded."""
+
+    def __init__(self, budget: int) -> None:
+        self.budget = budget  # bytes
+        self._lock = threading.Lock()
+        self._entries: OrderedDict[tuple[str, int], _Entry] = OrderedDict()
+
+    def view(self, conn: sqlite3.Connection, collection: Collection, database: str, opener: Opener) -> View:
+        """The view of exactly what `conn` sees of the collection.
+
+        What is committed is shared by all; what only this connection sees (a write that is not committed, or a state
+        that was current when its transaction began) is added for it alone.
+        """
+        entry = self._entry(database, collection.id)
+        view = entry.view
+        if view is None or view.token != collection.token:
+            view = self._refreshed(entry, collection, opener)
+        if view is None:
+            return load(conn, collection.codes, collection.token)
+        return view if view.token == collection.token else renew(view, conn, collection.codes, collection.token)
+
+    def _entry(self, database: str, collection_id: int) -> _Entry:
+        with self._lock:
+            entry = self._entries.setdefault((database, collection_id), _Entry())
+            self._entries.move_to_end((database, collection_id))
+            return entry
+
+    def _refreshed(self, entry: _Entry, wanted: Collection, opener: Opener) -> View | None:
+        """The entry's view brought to what is committed; None where the collection is not committed at all."""
+        with entry.lock:
+            if entry.view is not None and entry.view.token == wanted.token:
+                return entry.view  # another thread did it meanwhile
+            view = _committed(entry.view, wanted, opener)
+            if view is not None:
+                entry.view = view
+                self._keep_to_budget()
+            return view
+
+    def _keep_to_budget(self) -> None:
+        with self._lock:
+            total = 0
+            for entry in reversed(self._entries.values()):
+                if entry.view is not None:
+                    total += entry.view.index.nbytes
+                    if total > self.budget:
+                        entry.view = None
+
+
+def _committed(view: View | None, wanted: Collection, opener: Opener) -> View | None:
+    with closing(opener()) as conn:
+        conn.execute("begin")  # one state of the file for all that is read
+        try:
+            collection = collection_by_id(conn, wanted.id)
+        except (NotFound, sqlite3.OperationalError):
+            return None
+        if collection.name != wanted.name or collection.dimensions != wanted.dimensions:
+            return None
+        if view is None:
+            return load(conn, collection.codes, collection.token)
+        return view if view.token == collection.token else renew(view, conn, collection.codes, collection.token)

@@ -1,0 +1,67 @@
+"""A match: a row that was found, with its score; and row keys as people write them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ..errors import EmbedError
+from ..rows import key_from_json, to_json
+from ..tables import SourceTable
+
+Key = tuple[object, ...]
+
+
+@dataclass(frozen=True)
+class Match:
+    """A row found, best first; `score` is the cosine with the query, None where the row has no vector."""
+
+    key: Key
+    score: float | None
+    ranks: Mapping[str, int] = field(default_factory=dict)  # by ranking, from 1, where rankings are fused
+
+    def as_json(self, source: SourceTable) -> dict[str, object]:
+        """The match as SQL and the pages give it: its key columns by name, then ours."""
+        values = [to_json(value) for value in self.key]
+        named = {key.stored: value for key, value in zip(source.keys, values, strict=True)}
+        ranks = {"ranks": dict(self.ranks)} if self.ranks else {}
+        return {**named, "key": values, "score": self.score, **ranks}
+
+
+def sort_key(match_score: float, key: Key) -> tuple[float, tuple[tuple[int, object], ...]]:
+    """Best first; equal scores in SQLite's order of their keys: numbers, texts, binary."""
+    return (-match_score, tuple(_place(value) for value in key))
+
+
+def parse_key(source: SourceTable, given: object) -> Key:
+    """A row key: the value itself where the key has one column, a JSON array where it has several."""
+    if len(source.keys) == 1:
+        return (given,)
+    wanted = f"The key of {source.name} is a JSON array of {', '.join(key.stored for key in source.keys)}"
+    if not isinstance(given, str):
+        raise EmbedError(wanted)
+    try:
+        values = key_from_json(given)
+    except (ValueError, TypeError, KeyError):
+        raise EmbedError(f"{wanted}, not {given!r}") from None
+    if len(values) != len(source.keys):
+        raise EmbedError(f"{wanted}, not {given!r}")
+    return values
+
+
+def check_count(k: object) -> int:
+    """How many matches are asked for."""
+    if isinstance(k, float) and math.isfinite(k) and k == int(k):
+        k = int(k)
+    if not isinstance(k, int) or isinstance(k, bool) or k < 1:
+        raise EmbedError(f"The number of matches must be a whole number from 1 on, not {k!r}")
+    return k
+
+
+def _place(value: object) -> tuple[int, object]:
+    if value is None:
+        return (0, 0)
+    if isinstance(value, int | float):
+        return (1, value)
+    return (2, value) if isinstance(value, str) else (3, value)
