@@ -1,0 +1,151 @@
+// The pages of datasette-embed, made livelier. Without this file they do the same by buttons and reloading.
+
+const POLL_MS = 1000;
+const TYPING_MS = 300;
+
+/* The form: the preview follows what is chosen. */
+
+function followForm(form) {
+  const part = (name) => form.querySelector(`[data-embed="${name}"]`);
+  let timer, running;
+
+  function address() {
+    const fields = new FormData(form);
+    const query = new URLSearchParams();
+    for (const name of ["columns", "template", "model"]) {
+      for (const value of fields.getAll(name)) query.append(name, value);
+    }
+    return `${form.dataset.json}?${query}`;
+  }
+
+  function fill(name, text) {
+    part(name).textContent = text || "";
+    part(name).hidden = !text;
+  }
+
+  function showPreview(preview, problem) {
+    fill("amount", preview && preview.amount);
+    fill("warning", preview && preview.warning);
+    fill("problem", problem);
+    const first = preview && preview.first;
+    part("first").textContent = first ? first + (preview.first_is_whole ? "" : "…") : "";
+    part("figure").hidden = !first;
+  }
+
+  async function refresh() {
+    if (running) running.abort();
+    running = new AbortController();
+    try {
+      const response = await fetch(address(), { signal: running.signal });
+      const data = await response.json();
+      showPreview(data.ok ? data.preview : null, data.ok ? data.problem : data.error);
+    } catch (error) {
+      if (error.name !== "AbortError") showPreview(null, "The preview could not be loaded");
+    }
+  }
+
+  form.addEventListener("input", (event) => {
+    if (event.target.name === "collection") return;
+    clearTimeout(timer);
+    timer = setTimeout(refresh, event.target.name === "template" ? TYPING_MS : 0);
+  });
+  part("preview-button").hidden = true;
+}
+
+/* A collection: progress without reloading, and buttons that leave the page where it is. */
+
+function followCollection(root) {
+  const url = root.dataset.embedCollection;
+  const part = (name) => root.querySelector(`[data-embed="${name}"]`);
+  const isActive = () => ["pending", "running"].includes(root.dataset.status);
+  let timer;
+
+  function showError(message) {
+    part("error").textContent = message || "";
+    part("error").hidden = !message;
+  }
+
+  function showProgress({ job, rows, exact }) {
+    part("progress").textContent = job.progress;
+    const bar = part("bar");
+    if (bar && job.rows_total !== null) {
+      bar.max = job.rows_total || 1;
+      bar.value = job.rows_done;
+    }
+    for (const [name, count] of Object.entries(rows || {})) {
+      const cell = part(`rows-${name}`);
+      if (cell) cell.textContent = count.toLocaleString("en");
+    }
+    if (part("inexact")) part("inexact").hidden = exact;
+  }
+
+  // Every part as the server now renders it: what changes with a status is worded in one place only.
+  async function renew() {
+    const response = await fetch(url);
+    const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+    const found = fresh.querySelector("[data-embed-collection]");
+    if (!found) return showError("This collection cannot be shown any more");
+    const focused = root.contains(document.activeElement) && document.activeElement.closest("[data-embed-actions]");
+    for (const old of root.querySelectorAll("[data-embed-part]")) {
+      const now = found.querySelector(`[data-embed-part="${old.dataset.embedPart}"]`);
+      if (now && now.innerHTML !== old.innerHTML) old.innerHTML = now.innerHTML;
+    }
+    document.title = fresh.title;
+    Object.assign(root.dataset, found.dataset);
+    if (focused) root.querySelector("[data-embed-actions] button")?.focus();
+  }
+
+  function changed(job) {
+    const { status, job: id, failed } = root.dataset;
+    return job.status !== status || String(job.id) !== id || String(job.failed) !== failed;
+  }
+
+  async function poll() {
+    try {
+      const response = await fetch(`${url}.json`);
+      const data = await response.json();
+      if (!data.ok) return showError(data.error);
+      showError("");
+      if (!data.job) return;
+      showProgress(data);
+      if (changed(data.job)) await renew();
+    } catch {
+      showError("The server does not answer; trying again");
+    }
+    if (isActive()) later();
+  }
+
+  function later() {
+    clearTimeout(timer);
+    timer = setTimeout(poll, POLL_MS);
+  }
+
+  async function act(action, button) {
+    button.disabled = true;
+    try {
+      const response = await fetch(`${url}.json`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ action }),
+      });
+      const data = await response.json();
+      await renew();
+      showError(data.ok ? "" : data.error);
+    } catch {
+      showError("The server does not answer");
+    }
+    button.disabled = false;
+    if (isActive()) later();
+  }
+
+  root.addEventListener("submit", (event) => {
+    const button = event.submitter;
+    if (!button || !button.closest("[data-embed-actions]") || button.value === "delete") return; // delete asks first
+    event.preventDefault();
+    act(button.value, button);
+  });
+  if (isActive()) later();
+}
+
+document.querySelectorAll("[data-embed-form]").forEach(followForm);
+document.querySelectorAll("[data-embed-collection]").forEach(followCollection);

@@ -1,0 +1,75 @@
+"""What somebody asked for, read and checked from JSON, a form or the address."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs
+
+from ..engine.errors import EmbedError
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How a table is to be embedded, as far as it was said."""
+
+    columns: tuple[str, ...] = ()
+    template: str | None = None
+    model: str | None = None
+    collection: str | None = None
+
+
+async def json_object(request, known: tuple[str, ...]) -> dict[str, Any]:
+    """The JSON object of the body; EmbedError says what is wrong with it, or names a member that is not known."""
+    try:
+        body = json.loads(await request.post_body())
+    except (ValueError, RecursionError) as error:
+        raise EmbedError(f"The body is not JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise EmbedError(f"The body must be a JSON object with {_listed(known)}")
+    for name in body:
+        if name not in known:
+            raise EmbedError(f"The body has a member {name!r}, which means nothing here; it may have {_listed(known)}")
+    return body
+
+
+async def form_fields(request) -> dict[str, list[str]]:
+    """The fields of a form: Datasette's post_vars() keeps only one of the columns."""
+    return parse_qs((await request.post_body()).decode("utf-8", "replace"), keep_blank_values=True)
+
+
+def asked_by_json(body: dict[str, Any]) -> Asked:
+    """What a JSON body asks for."""
+    columns = body.get("columns")
+    if columns is not None and not (isinstance(columns, list) and all(isinstance(name, str) for name in columns)):
+        raise EmbedError("'columns' must be a list of column names")
+    texts = {name: body.get(name) for name in ("template", "model", "collection")}
+    for name, value in texts.items():
+        if value is not None and not isinstance(value, str):
+            raise EmbedError(f"{name!r} must be a string or null")
+    for value in (*(columns or ()), *texts.values()):
+        if value is not None and not _is_unicode(value):
+            raise EmbedError(f"{value!r} is not Unicode text: it holds half of a surrogate pair")
+    return Asked(tuple(columns or ()), **texts)
+
+
+def asked_by_fields(fields: dict[str, list[str]]) -> Asked:
+    """What a form or an address asks for; what was left empty was not said."""
+
+    def last(name: str) -> str | None:
+        return (fields.get(name) or [""])[-1] or None
+
+    template = last("template")
+    if template is not None:
+        template = template.replace("\r\n", "\n")  # as forms send the end of a line
+    return Asked(tuple(fields.get("columns") or ()), template, last("model"), last("collection"))
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    quoted = [repr(name) for name in names]
+    return " and ".join([", ".join(quoted[:-1]), quoted[-1]]) if len(quoted) > 1 else quoted[0]

@@ -1,0 +1,131 @@
+"""The page of one collection: how far it is, what failed, and the buttons."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from datasette import Response
+
+from .. import compat
+from ..engine import jobs
+from ..engine.collections import delete_collection
+from ..engine.errors import EmbedError
+from ..engine.jobs import Job, create_job, latest_job
+from ..permissions import may_embed_table
+from ..registry import registry_for
+from ..worker import worker_for
+from .asked import form_fields, json_object
+from .counts import row_counts
+from .example import example_sql, example_url
+from .failures import failures
+from .shapes import actions, collection_json, job_json
+from .visit import Urls, Visit, is_writable
+
+ACTIONS = ("pause", "resume", "cancel", "update", "delete")
+
+
+async def show(visit: Visit) -> Response:
+    """How the collection stands."""
+    return await _shown(visit)
+
+
+async def act(visit: Visit) -> Response:
+    """Take one of the actions; a form asks before it deletes."""
+    if visit.is_json:
+        body = await json_object(visit.request, ("action",))
+        return visit.json(await _taken(visit, body.get("action")))
+    fields = await form_fields(visit.request)
+    action = (fields.get("action") or [""])[-1]
+    if action == "delete" and "confirm" not in fields:
+        visit.require_writable()
+        return await visit.page("embed_delete.html", await _data(visit))
+    try:
+        await _taken(visit, action)
+    except EmbedError as error:
+        return await _shown(visit, error)
+    urls, database = Urls(visit.datasette), visit.database.name
+    if action != "delete":
+        return Response.redirect(urls.collection(database, visit.collection.name), status=303)
+    response = Response.redirect(urls.database(database), status=303)
+    visit.datasette.add_message(visit.request, f"The collection {visit.collection.name!r} is deleted")
+    return response
+
+
+async def _taken(visit: Visit, action: object) -> dict[str, Any]:
+    """Take the action and wake the worker; what the JSON answers."""
+    if action not in ACTIONS:
+        raise EmbedError(f"There is no action {action!r}; the actions are {', '.join(ACTIONS)}")
+    visit.require_writable()
+    if action in ("resume", "update"):
+        registry_for(visit.datasette).find(visit.collection.model)
+    collection = visit.collection
+
+    def take(conn: sqlite3.Connection) -> Job | None:
+        if action == "delete":
+            delete_collection(conn, collection.name)
+            return None
+        if action == "update":
+            return create_job(conn, collection.id, actor=visit.actor_id)
+        return jobs.act(conn, collection.id, str(action))
+
+    job = await compat.write(visit.database, take)
+    worker_for(visit.datasette).wake()
+    if job is None:
+        return {"deleted": collection.name}
+    return {"collection": collection_json(collection, visit.database.name), "job": job_json(job)}
+
+
+async def _data(visit: Visit) -> dict[str, Any]:
+    """All that the JSON says of a collection."""
+    collection, database = visit.collection, visit.database
+    job = await database.execute_fn(lambda conn: latest_job(conn, collection.id))
+    rows, exact, problem = None, None, None
+    try:
+        counts = await row_counts(visit.datasette, database, collection, job)
+        names = ("total", "embedded", "pending", "failed", "empty")
+        rows, exact = {name: getattr(counts, name) for name in names}, counts.exact
+    except (EmbedError, sqlite3.OperationalError) as error:  # the table or a column of it is gone
+        problem = str(error)
+    writable = is_writable(database)
+    may_embed = writable and await may_embed_table(visit.datasette, visit.actor, database.name, collection.table)
+    failed = await database.execute_fn(lambda conn: failures(conn, collection))
+    for row in failed["rows"]:
+        path = row.pop("row_path")
+        row["url"] = visit.datasette.urls.row(database.name, collection.table, path) if path else None
+    return {
+        "collection": collection_json(collection, database.name),
+        "rows": rows,
+        "exact": exact,
+        "job": job_json(job),
+        "errors": failed,
+        "actions": actions(job) if may_embed else [],
+        "read_only": not writable,
+        "problem": problem,
+    }
+
+
+async def _shown(visit: Visit, error: EmbedError | None = None) -> Response:
+    data = await _data(visit)
+    if visit.is_json:
+        return visit.json(data)
+    context = {**data, "error": str(error) if error else None, **await _beside(visit, data)}
+    return await visit.page("embed_collection.html", context, error.status if error else 200)
+
+
+async def _beside(visit: Visit, data: dict[str, Any]) -> dict[str, Any]:
+    """What only the page shows: a query to try, and what may help a job that waits for a lock."""
+    registry, database = registry_for(visit.datasette), visit.database
+    sql = await database.execute_fn(lambda conn: example_sql(conn, visit.collection, registry))
+    may_query = await compat.allowed(visit.datasette, visit.actor, "execute-sql", database.name)
+    reason = (data["job"] or {}).get("reason") or ""
+    locked = "is locked" in reason and await database.execute_fn(_journal_mode) != "wal"
+    return {
+        "example_sql": sql,
+        "example_url": example_url(visit.datasette, database, sql) if sql and may_query else None,
+        "recommend_wal": locked,
+    }
+
+
+def _journal_mode(conn: sqlite3.Connection) -> str:
+    return conn.execute("pragma journal_mode").fetchone()[0]

@@ -1,0 +1,168 @@
+"""The form by which a table is embedded: its preview, and the collection and the job that it makes."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from dataclasses import replace
+from typing import Any
+
+from datasette import Response
+
+from .. import compat
+from ..engine.collections import Collection, create_collection, define
+from ..engine.contents import make_recipe
+from ..engine.errors import EmbedError, ModelError, raising
+from ..engine.jobs import Job, create_job
+from ..engine.models import EmbeddingModel
+from ..engine.preview import Cut, Preview, count_longer, preview, text_columns
+from ..engine.tables import SourceTable, binary_columns, source_table
+from ..engine.transactions import transaction
+from ..registry import NO_MODELS, registry_for
+from ..worker import worker_for
+from .asked import Asked, asked_by_fields, asked_by_json, form_fields, json_object
+from .shapes import collection_json, job_json, models_json
+from .visit import Urls, Visit
+from .words import amount, cut_off
+
+FIRST_CHARACTERS = 2000  # of the first content, as much as a person reads
+TOKEN_SECONDS = 3.0  # for counting tokens, the loading of a tokenizer included
+
+
+async def show(visit: Visit) -> Response:
+    """The form, with what the address already says filled in, and what would be embedded."""
+    visit.require_writable()
+    arguments = visit.request.args
+    fields = {name: arguments.getlist(name) for name in ("columns", "template", "model", "collection")}
+    if not any(fields.values()):
+        return await _form(visit, await _suggested(visit))
+    return await _form(visit, asked_by_fields(fields), strict=True)
+
+
+async def create(visit: Visit) -> Response:
+    """Make the collection, or find the one of the same definition, and a job for it."""
+    if visit.is_json:
+        visit.require_writable()
+        body = await json_object(visit.request, ("columns", "template", "model", "collection"))
+        collection, job, new = await _embed(visit, asked_by_json(body))
+        shown = {"collection": collection_json(collection, visit.database.name), "job": job_json(job)}
+        return visit.json(shown, 201 if new else 200)
+    fields = await form_fields(visit.request)
+    visit.require_writable()
+    asked = asked_by_fields(fields)
+    if "preview" in fields:
+        return await _form(visit, asked, strict=True)
+    try:
+        collection, job, new = await _embed(visit, asked)
+    except EmbedError as error:
+        if isinstance(error, ModelError) and raising():
+            raise
+        return await _form(visit, asked, error=error)
+    return Response.redirect(Urls(visit.datasette).collection(visit.database.name, collection.name), status=303)
+
+
+async def _embed(visit: Visit, asked: Asked) -> tuple[Collection, Job, bool]:
+    table, registered = visit.table, registry_for(visit.datasette).pick(asked.model)
+
+    def defined(conn: sqlite3.Connection):
+        return define(conn, str(table), asked.columns or None, asked.template, registered.model)
+
+    definition = await visit.database.execute_fn(defined)
+
+    def made(conn: sqlite3.Connection) -> tuple[Collection, Job, bool]:
+        with transaction(conn):
+            collection, new = create_collection(conn, definition, name=asked.collection, alias=registered.short_name)
+            return collection, create_job(conn, collection.id, actor=visit.actor_id), new
+
+    result = await compat.write(visit.database, made)
+    worker_for(visit.datasette).wake()
+    return result
+
+
+async def _suggested(visit: Visit) -> Asked:
+    """What stands in the form at first: the columns of text and the default model."""
+    names = await visit.database.execute_fn(lambda conn: text_columns(conn, source_table(conn, str(visit.table))))
+    registry = registry_for(visit.datasette)
+    try:
+        model = registry.default().name
+    except EmbedError:
+        model = registry.models[0].name if registry.models else None
+    return Asked(tuple(names), model=model)
+
+
+async def _form(visit: Visit, asked: Asked, *, strict: bool = False, error: EmbedError | None = None) -> Response:
+    """The form with these values; where `strict`, what is wrong with them decides the status."""
+    registry = registry_for(visit.datasette)
+    shown, problem = None, None
+    if registry.models:
+        try:
+            registered = registry.pick(asked.model)
+            asked = replace(asked, model=registered.name)
+            shown = await _preview(visit, asked, registered.model)
+        except EmbedError as found:
+            if isinstance(found, ModelError) and raising():
+                raise
+            if strict and visit.is_json:
+                raise
+            problem = str(found)
+            error = error or (found if strict else None)
+    data = {
+        "table": visit.table,
+        "columns": await visit.database.execute_fn(lambda conn: _columns(conn, str(visit.table), asked)),
+        "models": models_json(registry),
+        "install": None if registry.models else NO_MODELS,
+        "preview": shown,
+        "problem": problem,
+    }
+    if visit.is_json:
+        return visit.json({"database": visit.database.name, **data})
+    context = {**data, "asked": asked, "error": str(error) if error else None}
+    return await visit.page("embed_form.html", context, error.status if error else 200)
+
+
+def _columns(conn: sqlite3.Connection, table: str, asked: Asked) -> list[dict[str, Any]]:
+    source = source_table(conn, table)
+    binary = binary_columns(conn, source, source.names)
+    chosen = {name.lower() for name in asked.columns}
+    return [
+        {
+            "name": column.name,
+            "type": column.type,
+            "primary_key": bool(column.primary),
+            "binary": column.name in binary,
+            "chosen": column.name.lower() in chosen,
+        }
+        for column in source.columns
+    ]
+
+
+async def _preview(visit: Visit, asked: Asked, model: EmbeddingModel) -> dict[str, Any]:
+    def look(conn: sqlite3.Connection) -> tuple[Preview, bool]:
+        wanted = define(conn, str(visit.table), asked.columns or None, asked.template, model)
+        source: SourceTable = source_table(conn, wanted.table)
+        recipe = make_recipe(source.name, source.names, wanted.columns, wanted.template, binary=wanted.binary)
+        return preview(conn, source, recipe), wanted.binary
+
+    found, binary = await visit.database.execute_fn(look)
+    cut = await _count_longer(model, found)
+    return {
+        "rows": found.rows,
+        "empty": found.empty,
+        "bytes" if binary else "characters": found.size,
+        "complete": found.complete,
+        "first": found.first[:FIRST_CHARACTERS] if isinstance(found.first, str) else None,
+        "first_is_whole": not isinstance(found.first, str) or len(found.first) <= FIRST_CHARACTERS,
+        "cut": cut and {"checked": cut.checked, "longer": cut.longer, "max_tokens": model.max_tokens},
+        "amount": amount(found, binary=binary),
+        "warning": cut_off(cut, model.max_tokens),
+    }
+
+
+async def _count_longer(model: EmbeddingModel, found: Preview) -> Cut | None:
+    """None also where the model takes too long over it or fails: the warning is a courtesy."""
+    try:
+        return await asyncio.wait_for(asyncio.to_thread(count_longer, model, found.sample), TOKEN_SECONDS)
+    except Exception:
+        if raising():
+            raise
+        return None

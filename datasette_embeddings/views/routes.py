@@ -1,0 +1,63 @@
+"""The route table: every page and its JSON twin, and for each method the permission that it takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..permissions import EMBED_TABLE
+from . import collection, form, lists
+from .answering import answering
+from .visit import Visit
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """What answers one method of one route; `permission` is checked on what the address names.
+
+    For a collection that is its source table, and who may not see that is told there is no such collection.
+    """
+
+    permission: str
+    handler: Callable[[Visit], Awaitable[Any]]
+
+
+ROUTES: dict[str, dict[str, Endpoint]] = {
+    "/-/embed": {
+        "GET": Endpoint("view-instance", lists.show_instance),
+    },
+    "/{database}/-/embed": {
+        "GET": Endpoint("view-database", lists.show_database),
+    },
+    "/{database}/{table}/-/embed": {
+        "GET": Endpoint(EMBED_TABLE, form.show),
+        "POST": Endpoint(EMBED_TABLE, form.create),
+    },
+    "/{database}/-/embed/{collection}": {
+        "GET": Endpoint("view-table", collection.show),
+        "POST": Endpoint(EMBED_TABLE, collection.act),
+    },
+}
+
+
+def pattern(path: str) -> str:
+    """The regular expression of a path and its JSON twin; dots in names are tilde-encoded, so .json is never a name."""
+    return "^" + re.sub(r"{(\w+)}", r"(?P<\1>[^/.]+)", path) + r"(\.(?P<format>json))?$"
+
+
+def routes() -> list[tuple[str, Callable]]:
+    """The routes as Datasette wants them."""
+    return [(pattern(path), answering(endpoints)) for path, endpoints in ROUTES.items()]
+
+
+_JSON = re.compile("(" + "|".join(re.sub(r"{\w+}", "[^/.]+", path) for path in ROUTES) + r")\.json$")
+
+
+def skip_csrf(scope) -> bool:
+    """True for a JSON body to a JSON route of ours: a page elsewhere cannot send one without asking first."""
+    headers = dict(scope.get("headers") or [])
+    kind = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
+    # Searched, not matched: the path begins with the base_url.
+    return kind == b"application/json" and _JSON.search(scope["path"]) is not None

@@ -1,0 +1,78 @@
+"""Collections, jobs and models as our JSON has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..engine import jobs
+from ..engine.collections import Collection
+from ..engine.jobs import Job
+from ..engine.models import is_ready
+from ..registry import RegisteredModel, Registry
+from .words import duration, progress, without_folders
+
+# What a person may do, by the status of the job; a collection can always be deleted.
+_ACTIONS = {
+    jobs.PENDING: ("pause", "cancel"),
+    jobs.RUNNING: ("pause", "cancel"),
+    jobs.PAUSED: ("resume", "cancel"),
+    jobs.FAILED: ("resume", "update"),
+    jobs.CANCELLED: ("update",),
+    jobs.FINISHED: ("update",),
+}
+
+
+def collection_json(collection: Collection, database: str) -> dict[str, Any]:
+    """A collection and how it is embedded."""
+    return {
+        "name": collection.name,
+        "database": database,
+        "table": collection.table,
+        "columns": list(collection.definition.columns),
+        "template": collection.definition.template,
+        "model": collection.model,
+        "dimensions": collection.dimensions,
+        "created": collection.created,
+    }
+
+
+def job_json(job: Job | None) -> dict[str, Any] | None:
+    """A job and how far it has come; neither its owner, which names the host, nor who asked for it."""
+    if job is None:
+        return None
+    names = ("id", "status", "rows_total", "rows_done", "embedded", "reused", "unchanged", "empty", "failed")
+    return {
+        **{name: getattr(job, name) for name in (*names, "removed", "rate", "created", "started", "updated", "ended")},
+        "reason": without_folders(job.reason),
+        "seconds_left": job.seconds_left,
+        "time_left": None if job.seconds_left is None else duration(job.seconds_left),
+        "progress": progress(job),
+        "active": job.is_active,
+    }
+
+
+def actions(job: Job | None) -> list[str]:
+    """What can be done with a collection whose last job this is."""
+    return [*(_ACTIONS[job.status] if job else ("update",)), "delete"]
+
+
+def model_json(entry: RegisteredModel) -> dict[str, Any]:
+    """A model, the names it goes by, where it came from and what it takes."""
+    model = entry.model
+    return {
+        "id": entry.name,
+        "aliases": list(entry.aliases),
+        "plugin": entry.plugin,
+        "version": entry.version,
+        "text": model.supports_text,
+        "binary": model.supports_binary,
+        "dimensions": model.dimensions,
+        "max_tokens": model.max_tokens,
+        "remote": bool(model.remote or model.needs_key),
+        "ready": is_ready(model),
+    }
+
+
+def models_json(registry: Registry) -> list[dict[str, Any]]:
+    """Every model of this instance."""
+    return [model_json(entry) for entry in registry.models]

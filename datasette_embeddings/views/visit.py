@@ -1,0 +1,101 @@
+"""One request to a page of ours: what it is about, who asks, and how it is answered."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from datasette import Response
+from datasette.utils import add_cors_headers, tilde_encode
+
+from ..engine.collections import Collection
+from ..engine.errors import ReadOnlyDatabase
+
+STATIC = "datasette_embed"  # the distribution's name as both Datasette lines route its static files
+
+
+@dataclass
+class Visit:
+    """A request, and the database, table or collection in its address once they are found and allowed."""
+
+    datasette: Any
+    request: Any
+    is_json: bool
+    database: Any = None
+    table: str | None = None  # of the address, or the collection's source
+    collection: Collection | None = None
+
+    @property
+    def actor(self) -> dict | None:
+        """Who asks; None is nobody."""
+        return self.request.actor
+
+    @property
+    def actor_id(self) -> str | None:
+        """The id under which a job remembers who asked for it."""
+        return str(self.actor["id"]) if self.actor and self.actor.get("id") is not None else None
+
+    def require_writable(self) -> None:
+        """ReadOnlyDatabase where nothing can be written into the database."""
+        if not is_writable(self.database):
+            raise ReadOnlyDatabase(
+                f"The database {self.database.name!r} is open for reading only, so nothing in it can be embedded"
+            )
+
+    def json(self, data: dict, status: int = 200) -> Response:
+        """An answer in JSON."""
+        headers: dict[str, str] = {}
+        if self.datasette.cors:
+            add_cors_headers(headers)
+        return Response.json({"ok": status < 400, **data}, status=status, headers=headers)
+
+    async def page(self, template: str, context: dict, status: int = 200) -> Response:
+        """An answer in HTML."""
+        names = {
+            "embed_urls": Urls(self.datasette),
+            "alternate_url_json": f"{self.request.path}.json" if self.request.method == "GET" else None,
+            "database": self.database.name if self.database else None,
+            "database_color": getattr(self.database, "color", "ff0000"),  # 0.65 has but the one
+            "table": self.table,
+        }
+        html = await self.datasette.render_template(template, {**names, **context}, request=self.request)
+        return Response.html(html, status=status)
+
+    async def error(self, message: str, status: int) -> Response:
+        """The same sentence, as JSON or in Datasette's own error page."""
+        if self.is_json:
+            return self.json({"error": message}, status)
+        return await self.page("error.html", {"title": None, "status": status, "error": message}, status)
+
+
+@dataclass(frozen=True)
+class Urls:
+    """The addresses of our pages."""
+
+    datasette: Any
+
+    def static(self, file: str) -> str:
+        """A file of ours."""
+        return self.datasette.urls.static_plugins(STATIC, file)
+
+    def instance(self) -> str:
+        """Every collection."""
+        return self.datasette.urls.path("-/embed")
+
+    def database(self, database: str) -> str:
+        """The collections of one database."""
+        return self.datasette.urls.database(database) + "/-/embed"
+
+    def table(self, database: str, table: str) -> str:
+        """The form for one table."""
+        return self.datasette.urls.table(database, table) + "/-/embed"
+
+    def collection(self, database: str, name: str) -> str:
+        """One collection."""
+        return self.datasette.urls.database(database) + "/-/embed/" + tilde_encode(name)
+
+
+def is_writable(database) -> bool:
+    """False where the database is immutable, or its file may not be written by this process."""
+    return bool(database.is_mutable) and (not database.path or os.access(database.path, os.W_OK))
