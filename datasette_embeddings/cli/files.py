@@ -4,29 +4,41 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
+from datasette.plugins import pm
 
-from ..engine.access import FileAccess
+from ..engine.access import FileAccess, connect
 from ..engine.errors import EmbedError, NotFound
+from .instance import open_instance
 
 
 @contextlib.contextmanager
-def open_file(path: str, prepare: Callable[[sqlite3.Connection], None]) -> Iterator[FileAccess]:
-    """The way to a database file that exists."""
+def open_database(path: str, config: str | None, plugins_dir: str | None) -> Iterator[tuple[Any, FileAccess]]:
+    """A Datasette over the file, and connections of our own to it, which no setting of a server limits."""
+    _check(path)
+
+    def prepare(conn: sqlite3.Connection) -> None:
+        # As Datasette's own: a key column may need a plugin's collation, a generated column its function.
+        pm.hook.prepare_connection(conn=conn, database=Path(path).stem, datasette=datasette)
+
+    with open_instance(config, plugins_dir, path) as datasette, FileAccess(path, prepare) as access:
+        yield datasette, access
+
+
+def _check(path: str) -> None:
     name = click.format_filename(path)
     if Path(path).is_dir():
         raise EmbedError(f"{name} is a folder, not a database")
     if not Path(path).exists():
         raise NotFound(f"There is no file {name}")
     try:
-        access = FileAccess(path, prepare)
-        access.read(lambda conn: conn.execute("select 1 from sqlite_master").fetchone())
+        with contextlib.closing(connect(path)) as conn:
+            conn.execute("select 1 from sqlite_master").fetchone()
     except sqlite3.OperationalError as error:
         raise EmbedError(f"{name} cannot be opened: {error}") from error
     except sqlite3.DatabaseError as error:
         raise EmbedError(f"{name} is not a SQLite database") from error
-    with access:
-        yield access

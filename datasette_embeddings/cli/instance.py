@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
-from datasette.plugins import pm
 from datasette.utils import BadMetadataError, parse_metadata
 
 from .. import compat
@@ -42,15 +40,6 @@ def open_instance(config: str | None, plugins_dir: str | None, *files: str) -> I
         yield datasette
     finally:
         compat.close(datasette)
-
-
-def prepare(datasette, path: str) -> Callable[[sqlite3.Connection], None]:
-    """What makes a connection of ours like Datasette's: its plugins' functions and collations, which a key may need."""
-
-    def prepared(conn: sqlite3.Connection) -> None:
-        pm.hook.prepare_connection(conn=conn, database=Path(path).stem, datasette=datasette)
-
-    return prepared
 
 
 def _or_the_groups(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:

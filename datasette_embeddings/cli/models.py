@@ -30,7 +30,7 @@ def models(as_json, config, plugins_dir):
 def _described(entry: RegisteredModel, registry: Registry) -> dict:
     model = entry.model
     return {
-        "model_id": entry.name,
+        "id": entry.name,
         "aliases": list(entry.aliases),
         "plugin": entry.plugin,
         "version": entry.version,
@@ -71,7 +71,7 @@ def _lines(model: dict) -> str:
     ]
     return "\n".join(
         [
-            model["model_id"],
+            model["id"],
             *([f"  aliases: {', '.join(model['aliases'])}"] if model["aliases"] else []),
             f"  from {model['plugin']} {model['version'] or ''}".rstrip(),
             f"  {', '.join(fact for fact in facts if fact)}",

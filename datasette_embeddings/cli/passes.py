@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -15,90 +16,106 @@ from ..engine.models import EmbeddingModel
 from ..engine.running import run_job
 from ..engine.transactions import transaction
 from .interrupts import Interrupts
-from .progress import Progress
+from .progress import Progress, progress_text
 
 TICK_SECONDS = 0.1  # between two looks at Ctrl-C
 WATCH_SECONDS = 0.5  # between two looks at another process's job
 
 
 @dataclass(frozen=True)
-class Taken:
-    """A collection and the job that brings it up to date."""
+class Wish:
+    """What a person typed: a definition, and the name of the collection or else what its name is made with."""
 
-    collection: Collection
-    job: jobs.Job
-    is_ours: bool  # False: another process runs it
-    is_resumed: bool
-
-
-def take(conn, definition: Definition, owner: str, *, name: str | None, alias: str) -> Taken:
-    """The collection with its unfinished job, or a new one, claimed, in one transaction: no worker is quicker."""
-    with transaction(conn):
-        collection, _ = create_collection(conn, definition, name=name, alias=alias)
-        job = jobs.latest_job(conn, collection.id)
-        resumed = job is not None and job.status in (jobs.PENDING, jobs.RUNNING, jobs.PAUSED)
-        if job is None or not resumed:
-            job = jobs.create_job(conn, collection.id)
-        elif job.status == jobs.PAUSED:
-            job = jobs.act(conn, collection.id, "resume")
-        claimed = jobs.claim(conn, job.id, owner)
-        return Taken(collection, jobs.get_job(conn, job.id), claimed, resumed and job.started is not None)
+    definition: Definition
+    name: str | None
+    alias: str
 
 
 class Pass:
-    """A job on its way to its end, whoever runs it."""
+    """A job on its way to its end, whoever runs it: `job` as it was seen last, `is_ours` while we hold its lease."""
 
     def __init__(
         self,
         access: FileAccess,
         owner: str,
         find_model: Callable[[str], EmbeddingModel],
+        wish: Wish,
         interrupts: Interrupts,
         progress: Progress,
     ) -> None:
         self.access, self.owner, self.find_model = access, owner, find_model
         self.interrupts, self.progress = interrupts, progress
+        self.collection, self.job, self.is_ours = access.write(lambda conn: take(conn, wish, owner))
+        self._introduce()
 
-    def to_the_end(self, job: jobs.Job, is_ours: bool) -> jobs.Job:
-        """The job once it has ended, was paused, or Ctrl-C was pressed."""
+    def to_the_end(self) -> None:
+        """Run or watch until the job has ended, was paused, or Ctrl-C was pressed."""
         while True:
-            job = self._run(job) if is_ours else self._watch(job)
-            if self.interrupts.asked or not job.is_active:
-                return job
-            is_ours = self._write(jobs.claim, job)
-            job = self._read(job)
+            if self.is_ours:
+                self._run()
+            else:
+                self._watch()
+            if self.interrupts.asked or not self.job.is_active:
+                return
+            self.is_ours = self.access.write(lambda conn: jobs.claim(conn, self.job.id, self.owner))
+            self._look()
 
-    def _run(self, job: jobs.Job) -> jobs.Job:
+    def _introduce(self) -> None:
+        name, job = self.collection.name, self.job
+        self.progress.label = name
+        if not self.is_ours:
+            self.progress.say(f"{name} is being embedded by another process ({job.owner}), which this one watches")
+        elif job.rows_done:
+            self.progress.say(f"{name}: going on after {progress_text(job)}")
+        else:
+            self.progress.say(f"{name}: embedding by {self.collection.model}")
+
+    def _run(self) -> None:
         """Run it on a thread: a long call of the model would keep the main one from hearing Ctrl-C."""
-        stop, latest = threading.Event(), [job]
+        stop = threading.Event()
         future = _in_daemon_thread(
             lambda: run_job(
-                self.access, job, self.owner, self.find_model, stop=stop, on_progress=lambda job: latest.append(job)
+                self.access, self.job, self.owner, self.find_model, stop=stop, on_progress=self.progress.note
             )
         )
         while not future.done():
             concurrent.futures.wait([future], timeout=TICK_SECONDS)
-            self.progress.show(latest[-1])
+            self.progress.draw()
             if self.interrupts.asked and not stop.is_set():
                 stop.set()
                 self.progress.say("Stopping after the batch in flight; Ctrl-C again stops at once")
-        return future.result()
+        self.job = future.result()
+        if self.job.status == jobs.RUNNING:
+            self.is_ours = False  # its lease ran out, as when the computer slept, and another took it up
 
-    def _watch(self, job: jobs.Job) -> jobs.Job:
-        """Show the progress that another process makes, until it ends, gives the job back, or its lease runs out."""
+    def _watch(self) -> None:
+        """Show what another process does until it ends, gives the job back, or its lease runs out."""
         while not self.interrupts.asked:
             time.sleep(WATCH_SECONDS)
-            job = self._read(job)
-            self.progress.show(job)
-            if job.status != jobs.RUNNING or (job.lease_expires or 0) < time.time():
-                break
-        return job
+            self._look()
+            self.progress.note(self.job)
+            self.progress.draw()
+            if self.job.status != jobs.RUNNING or (self.job.lease_expires or 0) < time.time():
+                return
 
-    def _read(self, job: jobs.Job) -> jobs.Job:
-        return self.access.read(lambda conn: jobs.get_job(conn, job.id))
+    def _look(self) -> None:
+        self.job = self.access.read(lambda conn: jobs.get_job(conn, self.job.id))
 
-    def _write(self, fn: Callable, job: jobs.Job):
-        return self.access.write(lambda conn: fn(conn, job.id, self.owner))
+
+def take(conn: sqlite3.Connection, wish: Wish, owner: str) -> tuple[Collection, jobs.Job, bool]:
+    """The collection, its unfinished job or a new one, and whether we could claim that.
+
+    All in one transaction: a server's worker, which looks for jobs all the time, is never quicker.
+    """
+    with transaction(conn):
+        collection, _ = create_collection(conn, wish.definition, name=wish.name, alias=wish.alias)
+        job = jobs.latest_job(conn, collection.id)
+        if job is None or job.status not in (jobs.PENDING, jobs.RUNNING, jobs.PAUSED):
+            job = jobs.create_job(conn, collection.id)
+        elif job.status == jobs.PAUSED:
+            job = jobs.act(conn, collection.id, "resume")
+        claimed = jobs.claim(conn, job.id, owner)
+        return collection, jobs.get_job(conn, job.id), claimed
 
 
 def _in_daemon_thread(fn: Callable[[], jobs.Job]) -> concurrent.futures.Future[jobs.Job]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from typing import Any
 
 import click
 
@@ -14,19 +15,25 @@ LINE_SECONDS = 10.0  # between two lines where there is no terminal
 
 
 class Progress:
-    """Shows one job after another state of it, on stderr; used by one thread."""
+    """Shows on stderr how a job gets on; any thread may note(), one draws."""
 
-    def __init__(self, label: str) -> None:
-        self.label = label
-        self._bar = None
+    def __init__(self) -> None:
+        self.label = ""
+        self._job: Job | None = None
+        self._bar: Any = None
         self._said = time.monotonic()
 
-    def show(self, job: Job) -> None:
-        """Draw the job's progress; nothing before its rows are counted."""
-        if not job.rows_total:
+    def note(self, job: Job) -> None:
+        """The job as it now stands, to be shown by the next draw()."""
+        self._job = job
+
+    def draw(self) -> None:
+        """Show the job that was noted last; nothing before its rows are counted."""
+        job = self._job
+        if job is None or not job.rows_total:
             return
         if sys.stderr.isatty():
-            self._draw(job)
+            self._draw_bar(job)
         elif time.monotonic() - self._said >= LINE_SECONDS:
             self._said = time.monotonic()
             click.echo(f"{self.label}: {progress_text(job)}", err=True)
@@ -34,19 +41,21 @@ class Progress:
     def say(self, message: str) -> None:
         """A line of its own, below the bar."""
         self.close()
-        click.echo(message, err=True)
+        click.echo(one_line(message), err=True)
 
     def close(self) -> None:
-        """Leave the bar as it stands."""
+        """Show the last state, and leave the bar as it then stands."""
+        self.draw()
         if self._bar is not None:
             self._bar.render_finish()
             self._bar = None
 
-    def _draw(self, job: Job) -> None:
+    def _draw_bar(self, job: Job) -> None:
         if self._bar is None:
             width = max(4, min(30, shutil.get_terminal_size().columns - 70))
+            label = one_line(self.label)[:16]
             self._bar = click.progressbar(
-                length=1, label=self.label[:16], file=sys.stderr, width=width, show_eta=False, item_show_func=_bar_text
+                length=1, label=label, file=sys.stderr, width=width, show_eta=False, item_show_func=_beside_the_bar
             )
         # Not update(): a walk that begins anew goes back.
         self._bar.length, self._bar.pos, self._bar.current_item = job.rows_total, job.rows_done, job
@@ -54,8 +63,10 @@ class Progress:
 
 
 def progress_text(job: Job) -> str:
-    """Rows, rate and time left."""
-    parts = [f"{job.rows_done:,} of {job.rows_total or 0:,} rows"]
+    """Rows, rate and time left; nothing before the rows are counted."""
+    if job.rows_total is None:
+        return ""
+    parts = [f"{job.rows_done:,} of {counted(job.rows_total, 'row')}"]
     if job.rate and job.is_active:
         parts.append(f"{job.rate:,.0f} rows/s" if job.rate >= 10 else f"{job.rate:.1f} rows/s")
     if job.seconds_left:
@@ -63,18 +74,10 @@ def progress_text(job: Job) -> str:
     return ", ".join(parts)
 
 
-def job_line(job: Job | None) -> str:
-    """A job in one line: its status, how far it is, and why it stopped."""
-    if job is None:
-        return "no job yet"
-    line = f"job {job.id} {job.status}"
-    if job.ended is None and job.rows_total is not None:
-        line += f": {progress_text(job)}"
-    return f"{line}: {job.reason}" if job.reason else line
-
-
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: 8 s, 2 min 5 s, 3 h 20 min."""
+    """0.4 s; 8 s; 2 min 5 s; 3 h 20 min."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -83,5 +86,15 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def _bar_text(job: Job | None) -> str | None:
+def counted(number: int, noun: str) -> str:
+    """1 row; 1,234 rows."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def one_line(text: str) -> str:
+    """A text that came out of the database, without what a terminal would obey."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _beside_the_bar(job: Job | None) -> str | None:
     return progress_text(job) if job else None

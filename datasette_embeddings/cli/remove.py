@@ -7,8 +7,8 @@ import click
 from ..engine.access import FileAccess
 from ..engine.collections import Collection, delete_collection, get_collection, list_collections, remove_everything
 from ..engine.schema import has_schema
-from .files import open_file
-from .instance import instance_options, open_instance, prepare
+from .files import open_database
+from .instance import instance_options
 
 
 @click.command()
@@ -18,10 +18,7 @@ from .instance import instance_options, open_instance, prepare
 @instance_options
 def remove(database, collection, yes, config, plugins_dir):
     """Remove one COLLECTION from DATABASE, or all that datasette-embed ever stored there."""
-    with (
-        open_instance(config, plugins_dir, database) as datasette,
-        open_file(database, prepare(datasette, database)) as access,
-    ):
+    with open_database(database, config, plugins_dir) as (_, access):
         name = click.format_filename(database)
         if not access.read(has_schema):
             return click.echo(f"{name} holds nothing of datasette-embed")

@@ -12,9 +12,11 @@ from ..engine.collections import Collection, list_collections
 from ..engine.errors import EmbedError
 from ..engine.jobs import Job, latest_job
 from ..engine.status import RowCounts, count
-from .files import open_file
-from .instance import instance_options, open_instance, prepare
-from .progress import job_line
+from .files import open_database
+from .instance import instance_options
+from .progress import counted, one_line, progress_text
+
+_COUNTS = ("total", "embedded", "pending", "failed", "empty")
 
 
 @click.command()
@@ -23,10 +25,7 @@ from .progress import job_line
 @instance_options
 def status(database, as_json, config, plugins_dir):
     """Show the collections of DATABASE: rows, jobs, reasons."""
-    with (
-        open_instance(config, plugins_dir, database) as datasette,
-        open_file(database, prepare(datasette, database)) as access,
-    ):
+    with open_database(database, config, plugins_dir) as (_, access):
         found = access.read(_look)
     if as_json:
         click.echo(json.dumps([_as_json(*each) for each in found], indent=2, ensure_ascii=False))
@@ -58,28 +57,40 @@ def _as_json(collection: Collection, job: Job | None, rows: RowCounts | str) -> 
             "template": definition.template,
             "model": collection.model,
             "dimensions": collection.dimensions,
+            "created": collection.created,
         },
-        "rows": {"error": rows} if isinstance(rows, str) else {**asdict(rows), "total": rows.total},
-        "job": asdict(job) if job else None,
+        "rows": None if isinstance(rows, str) else {**{name: getattr(rows, name) for name in _COUNTS}},
+        "exact": None if isinstance(rows, str) else rows.exact,
+        "problem": rows if isinstance(rows, str) else None,
+        "job": {**asdict(job), "seconds_left": job.seconds_left} if job else None,
     }
 
 
 def _lines(collection: Collection, job: Job | None, rows: RowCounts | str) -> str:
     definition = collection.definition
     what = f"template {definition.template!r}" if definition.template else ", ".join(definition.columns)
-    return "\n".join(
-        [
-            collection.name,
-            f"  table {collection.table}: {what}; model {collection.model}",
-            f"  {rows if isinstance(rows, str) else _counted(rows)}",
-            f"  {job_line(job)}",
-        ]
-    )
+    lines = [
+        collection.name,
+        f"  {collection.table}: {what}, by {collection.model}",
+        f"  {rows if isinstance(rows, str) else _counted(rows)}",
+        f"  {_job_line(job)}",
+    ]
+    return "\n".join(map(one_line, lines))
 
 
 def _counted(rows: RowCounts) -> str:
-    parts = [f"{rows.embedded:,} of {rows.total:,} rows embedded"]
+    parts = [f"{rows.embedded:,} of {counted(rows.total, 'row')} embedded"]
     for name in ("pending", "failed", "empty"):
         if number := getattr(rows, name):
             parts.append(f"{number:,} {name}")
     return ", ".join(parts)
+
+
+def _job_line(job: Job | None) -> str:
+    """The job in one line: its status, how far it is, and why it stopped."""
+    if job is None:
+        return "no job yet"
+    line = f"job {job.id} {job.status}"
+    if job.ended is None and job.rows_total is not None:
+        line += f": {progress_text(job)}"
+    return f"{line}: {job.reason}" if job.reason else line

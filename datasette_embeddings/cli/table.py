@@ -6,24 +6,25 @@ import contextlib
 import os
 import sqlite3
 import time
+from collections.abc import Sequence
 
 import click
 
 from ..engine import jobs
 from ..engine.access import FileAccess, connect
-from ..engine.collections import Collection, Definition, define
-from ..engine.errors import EmbedError
+from ..engine.collections import Definition, define
+from ..engine.errors import Conflict, EmbedError
+from ..engine.models import EmbeddingModel
 from ..engine.tables import source_table
 from ..registry import Registry, registry_for
-from .files import open_file
-from .instance import instance_options, open_instance, prepare
+from .files import open_database
+from .instance import instance_options
 from .interrupts import Interrupts, QuitAtOnce
-from .passes import Pass, Taken, take
-from .progress import Progress, duration, progress_text
+from .passes import Pass, Wish
+from .progress import Progress, progress_text
+from .report import GO_ON, failures, summary
 
 INTERRUPTED = 130  # exit status of a program that Ctrl-C ended
-SHOWN_ERRORS = 5  # rows that failed, in the summary
-GO_ON = "the same command goes on where it stopped"
 
 
 @click.command()
@@ -44,94 +45,61 @@ def table(ctx, database, table_name, columns, model, template, collection, confi
     \b
         datasette embed table data.db notes title body -m minilm
     """
-    with (
-        open_instance(config, plugins_dir, database) as datasette,
-        open_file(database, prepare(datasette, database)) as access,
-    ):
+    with open_database(database, config, plugins_dir) as (datasette, access):
         registry = registry_for(datasette)
         entry = registry.pick(model)
         definition = access.read(lambda conn: _definition(conn, table_name, columns, template, entry.model))
-        owner = jobs.new_owner()
-        taken = access.write(lambda conn: take(conn, definition, owner, name=collection, alias=entry.short_name))
         began = time.monotonic()
-        job = _bring_up_to_date(access, taken, owner, registry, database)
-        if job is None:
+        ended = _bring_up_to_date(access, registry, database, Wish(definition, collection, entry.short_name))
+        if ended is None:
             ctx.exit(INTERRUPTED)
-        _report(access, taken.collection, job, time.monotonic() - began)
+        click.echo(summary(ended.collection, ended.job, time.monotonic() - began))
+        if ended.job.failed:
+            click.echo(access.read(lambda conn: failures(conn, ended.job)), err=True)
 
 
-def _definition(conn: sqlite3.Connection, table_name: str, columns, template, model) -> Definition:
+def _definition(
+    conn: sqlite3.Connection, table_name: str, columns: Sequence[str], template: str | None, model: EmbeddingModel
+) -> Definition:
     if not columns and not template:
-        names = ", ".join(source_table(conn, table_name).names)
-        raise EmbedError(f"Name the columns to embed, or write a --template. {table_name} has {names}")
+        source = source_table(conn, table_name)
+        raise EmbedError(
+            f"Name the columns to embed, or write a --template; {source.name} has {', '.join(source.names)}"
+        )
     return define(conn, table_name, columns, template, model)
 
 
-def _bring_up_to_date(access: FileAccess, taken: Taken, owner: str, registry: Registry, path: str) -> jobs.Job | None:
-    """The job as it ended, or None where Ctrl-C was first."""
-    progress = Progress(taken.collection.name)
-    job = taken.job
+def _bring_up_to_date(access: FileAccess, registry: Registry, path: str, wish: Wish) -> Pass | None:
+    """The pass that ended, or None where Ctrl-C came first."""
+    progress, owner = Progress(), jobs.new_owner()
     try:
         with Interrupts() as interrupts, contextlib.closing(progress):
-            _introduce(taken, progress)
-            job = Pass(access, owner, registry.model, interrupts, progress).to_the_end(job, taken.is_ours)
-            if not (interrupts.asked and job.is_active):
-                return job
+            current = Pass(access, owner, registry.model, wish, interrupts, progress)
+            current.to_the_end()
+            if not (interrupts.asked and current.job.is_active):
+                return current
     except QuitAtOnce:
-        _quit(path, job, owner)
-    _step_back(access, taken.collection, job)
+        _quit(path, owner)
+    _step_back(access, current)
     return None
 
 
-def _introduce(taken: Taken, progress: Progress) -> None:
-    name = taken.collection.name
-    if not taken.is_ours:
-        progress.say(f"{name} is being embedded by another process ({taken.job.owner}); this one watches")
-    elif taken.is_resumed:
-        progress.say(f"{name}: going on after {progress_text(taken.job)}")
+def _step_back(access: FileAccess, current: Pass) -> None:
+    """After Ctrl-C: what was ours is paused, so that no server begins it by itself; what another runs goes on."""
+    name = current.collection.name
+    if not current.is_ours:
+        return click.echo(f"{name} is not watched any more; the other process goes on with it", err=True)
+    with contextlib.suppress(Conflict):  # a server has taken it up and finished it meanwhile
+        access.write(lambda conn: jobs.act(conn, current.collection.id, "pause"))
+    done = progress_text(current.job)
+    click.echo(f"{name} is paused{f' after {done}' if done else ''}; {GO_ON}", err=True)
 
 
-def _step_back(access: FileAccess, collection: Collection, job: jobs.Job) -> None:
-    """After Ctrl-C: what is ours is paused, not left for a server to begin by itself; another process's goes on."""
-    if job.status == jobs.RUNNING:
-        click.echo(f"{collection.name} is still being embedded by another process", err=True)
-        return
-    job = access.write(lambda conn: jobs.act(conn, collection.id, "pause"))
-    click.echo(f"Stopped: {progress_text(job)} are done and saved; {GO_ON}", err=True)
-
-
-def _quit(path: str, job: jobs.Job, owner: str) -> None:
+def _quit(path: str, owner: str) -> None:
     """The second Ctrl-C: give the lease back if that takes no time, and end without waiting for the model."""
     with contextlib.suppress(sqlite3.Error, EmbedError), contextlib.closing(connect(path)) as conn:
         conn.execute("pragma busy_timeout = 200")  # milliseconds
-        jobs.end(conn, job.id, owner, jobs.PAUSED, "Stopped by Ctrl-C")
-    click.echo(f"\nStopped at once: the batch in flight is lost, everything before it is saved; {GO_ON}", err=True)
+        for (job_id,) in conn.execute("select id from _embed_jobs where owner = ?", (owner,)).fetchall():
+            jobs.end(conn, job_id, owner, jobs.PAUSED, "Stopped by Ctrl-C")
+    click.echo(f"Stopped at once: the batch in flight is lost, all before it is saved; {GO_ON}", err=True)
     os._exit(INTERRUPTED)
-
-
-def _report(access: FileAccess, collection: Collection, job: jobs.Job, seconds: float) -> None:
-    if job.status != jobs.FINISHED:
-        reason = f": {job.reason}" if job.reason else ""
-        hint = f" ({GO_ON})" if job.status == jobs.PAUSED else ""
-        raise EmbedError(f"The job of {collection.name} is {job.status} after {progress_text(job)}{reason}{hint}")
-    counts = [(job.embedded, "embedded"), (job.reused, "reused"), (job.unchanged, "unchanged"), (job.empty, "empty")]
-    parts = [f"{number:,} {name}" for number, name in [*counts, (job.failed, "failed")] if number]
-    removed = f"; {job.removed:,} vectors of rows that are gone were removed" if job.removed else ""
-    rows = f"{job.rows_done:,} row{'' if job.rows_done == 1 else 's'}"
-    click.echo(f"{collection.name}: {rows} in {duration(seconds)}: {', '.join(parts) or 'nothing to embed'}{removed}")
-    if job.failed:
-        _tell_failures(access, collection, job)
-
-
-def _tell_failures(access: FileAccess, collection: Collection, job: jobs.Job) -> None:
-    rows = access.read(
-        lambda conn: conn.execute(
-            "select row_key, message from _embed_errors where collection_id = ? and job_id = ? order by rowid limit ?",
-            (collection.id, job.id, SHOWN_ERRORS),
-        ).fetchall()
-    )
-    click.echo(f"{job.failed:,} row{'' if job.failed == 1 else 's'} failed:", err=True)
-    for key, message in rows:
-        click.echo(f"  {key} {message}", err=True)
-    if job.failed > len(rows):
-        click.echo(f"  and {job.failed - len(rows):,} more: select * from _embed_errors", err=True)

@@ -1,0 +1,49 @@
+"""What a pass over a table came to, in words: the summary, the first rows that failed, or why it stopped."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from ..engine import jobs
+from ..engine.collections import Collection
+from ..engine.errors import EmbedError
+from ..engine.jobs import Job
+from .progress import counted, duration, one_line, progress_text
+
+SHOWN_FAILURES = 5
+SHOWN_CHARACTERS = 300  # of one message: a model may quote a whole content in it
+GO_ON = "the same command goes on where it stopped"
+
+
+def summary(collection: Collection, job: Job, seconds: float) -> str:
+    """What was done, in one line; EmbedError where the job did not finish."""
+    if job.status != jobs.FINISHED:
+        raise EmbedError(_stopped(collection, job))
+    names = ("embedded", "reused", "unchanged", "empty", "failed", "removed")
+    parts = [f"{getattr(job, name):,} {name}" for name in names if getattr(job, name)]
+    rows = counted(job.rows_done, "row")
+    return f"{collection.name}: {rows} in {duration(seconds)}: {', '.join(parts) or 'nothing to embed'}"
+
+
+def failures(conn: sqlite3.Connection, job: Job) -> str:
+    """The first rows that failed in this pass, each with its message."""
+    rows = conn.execute(
+        "select row_key, message from _embed_errors where collection_id = ? and job_id = ? order by rowid limit ?",
+        (job.collection_id, job.id, SHOWN_FAILURES),
+    ).fetchall()
+    lines = [f"{counted(job.failed, 'row')} could not be embedded:"]
+    lines += [f"  {one_line(key)}: {one_line(message)[:SHOWN_CHARACTERS]}" for key, message in rows]
+    if job.failed > len(rows):
+        lines.append(f"  and {job.failed - len(rows):,} more: select * from _embed_errors")
+    return "\n".join(lines)
+
+
+def _stopped(collection: Collection, job: Job) -> str:
+    verb = {jobs.FAILED: "failed", jobs.PAUSED: "was paused", jobs.CANCELLED: "was cancelled"}.get(
+        job.status, "stopped"
+    )
+    done = progress_text(job)
+    text = f"Embedding {collection.name} {verb}{f' after {done}' if done else ''}"
+    if job.reason:
+        text += f": {one_line(job.reason)}"
+    return f"{text}; {GO_ON}" if job.status == jobs.PAUSED else text
