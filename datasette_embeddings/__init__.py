@@ -30,8 +30,8 @@ def asgi_wrapper(datasette):
 
 
 @hookimpl
-def prepare_connection(conn, datasette):
-    sql_functions.prepare_connection(conn, datasette)
+def prepare_connection(conn, database, datasette):
+    sql_functions.prepare_connection(conn, database, datasette)
 
 
 @hookimpl

@@ -6,6 +6,7 @@ import inspect
 import json
 import sqlite3
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from datasette import Forbidden
@@ -43,6 +44,15 @@ def close(datasette) -> None:
     else:
         for database in datasette.databases.values():
             database.close()
+
+
+def connect(datasette, database) -> sqlite3.Connection:
+    """A reading connection to one of Datasette's databases that Datasette does not know of; the caller closes it."""
+    if database.memory_name:
+        return sqlite3.connect(f"file:{database.memory_name}?mode=memory&cache=shared", uri=True)
+    mode = "mode=ro" if database.is_mutable else "immutable=1"
+    nolock = "&nolock=1" if database.is_mutable and datasette.nolock else ""
+    return sqlite3.connect(f"{Path(database.path).absolute().as_uri()}?{mode}{nolock}", uri=True)
 
 
 async def write(database, fn: Callable[[sqlite3.Connection], T]) -> T:

@@ -16,6 +16,7 @@ class Config:
     warm: bool = True  # load the models of existing collections at start, in the background
     sql_models: tuple[str, ...] = ()  # models that need a key or a server and may be used from SQL all the same
     public_search: bool = False  # text queries on such models need no embed-table permission
+    search_memory_mb: int = 512  # for what searches keep of all collections together
     keys: dict[str, str] = field(default_factory=dict)  # key name (a model's needs_key) or model id: key
 
     def allows_sql(self, *names: str) -> bool:
@@ -28,6 +29,7 @@ _KINDS = {
     "warm": (bool, "true or false"),
     "sql_models": (list, "a list of model ids"),
     "public_search": (bool, "true or false"),
+    "search_memory_mb": (int, "a number of megabytes"),
     "keys": (dict, "an object of keys by name"),
 }
 

@@ -19,6 +19,7 @@ from .engine.models import EmbeddingModel, embed_contents, is_ready, load
 from .engine.vector_table import find_vector
 from .raised import raise_in_server
 from .registry import RegisteredModel, registry_for
+from .sql_search import SearchFunctions
 
 logger = logging.getLogger("datasette_embeddings")
 
@@ -26,9 +27,10 @@ REMEMBERED = 500  # vectors that embed() made lately: under 1 MB at 384 dimensio
 QUERY, DOCUMENT = "query", "document"
 
 
-def prepare_connection(conn: sqlite3.Connection, datasette) -> None:
+def prepare_connection(conn: sqlite3.Connection, database: str, datasette) -> None:
     """Register every function."""
     embedding = _Embedding(conn, datasette)
+    searching = SearchFunctions(conn, datasette, database, lambda name, text: embedding.embed(name, text, QUERY))
     scalars: list[tuple[str, int, Callable]] = [
         ("embed", 2, embedding.embed),
         ("embed", 3, embedding.embed),
@@ -41,6 +43,12 @@ def prepare_connection(conn: sqlite3.Connection, datasette) -> None:
         ("embed_dimensions", 1, _null_for_null(lambda vector: vectors.decode(vector).size)),
         ("embed_normalize", 1, _null_for_null(vectors.normalized)),
     ]
+    for name, function in (
+        ("embed_search", searching.search),
+        ("embed_similar", searching.similar),
+        ("embed_hybrid", searching.hybrid),
+    ):
+        scalars += [(name, arguments, function) for arguments in (2, 3, 4)]
     for name, arguments, function in scalars:
         conn.create_function(name, arguments, _reported(datasette, name, function), deterministic=True)
 

@@ -18,7 +18,7 @@ from .tables import SourceTable, binary_columns, source_table
 from .transactions import transaction
 from .vector_table import create_vector_table, drop_vector_table
 
-_FIELDS = "id, name, source_table, columns, template, model, binary, dimensions, token, created"
+_FIELDS = "id, name, source_table, columns, template, model, binary, dimensions, token, plugin, created"
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Collection:
     definition: Definition
     dimensions: int | None  # None until the first vector
     token: int
+    plugin: str | None  # that registered the model
     created: str
 
     @property
@@ -118,7 +119,12 @@ def define(
 
 
 def create_collection(
-    conn: sqlite3.Connection, definition: Definition, *, name: str | None = None, alias: str | None = None
+    conn: sqlite3.Connection,
+    definition: Definition,
+    *,
+    name: str | None = None,
+    alias: str | None = None,
+    plugin: str | None = None,
 ) -> tuple[Collection, bool]:
     """The collection of this definition, and whether it is new; Conflict where the name has another definition.
 
@@ -139,7 +145,7 @@ def create_collection(
             raise Conflict(
                 f"A collection named {taken.name!r} exists with another definition; choose another name or delete it"
             )
-        return _insert(conn, definition, name), True
+        return _insert(conn, definition, name, plugin), True
 
 
 def delete_collection(conn: sqlite3.Connection, name: str) -> Collection:
@@ -173,17 +179,18 @@ def now() -> str:
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _insert(conn: sqlite3.Connection, definition: Definition, name: str) -> Collection:
+def _insert(conn: sqlite3.Connection, definition: Definition, name: str, plugin: str | None) -> Collection:
     source = source_table(conn, definition.table)
     cursor = conn.execute(
-        "insert into _embed_collections (name, source_table, columns, template, model, binary, token, created)"
-        " values (?, ?, ?, ?, ?, ?, ?, ?)",
+        "insert into _embed_collections (name, source_table, columns, template, model, plugin, binary, token, created)"
+        " values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             name,
             definition.table,
             json.dumps(definition.columns),
             definition.template,
             definition.model,
+            plugin,
             definition.binary,
             new_token(),
             now(),
@@ -204,9 +211,9 @@ def _drop_tables(conn: sqlite3.Connection, collection: Collection) -> None:
 
 
 def _collection(row: Sequence[object]) -> Collection:
-    id_, name, table, columns, template, model, binary, dimensions, token, created = row
+    id_, name, table, columns, template, model, binary, dimensions, token, plugin, created = row
     definition = Definition(table, tuple(json.loads(str(columns))), template, model, bool(binary))  # type: ignore[arg-type]
-    return Collection(id_, name, definition, dimensions, token, created)  # type: ignore[arg-type]
+    return Collection(id_, name, definition, dimensions, token, plugin, created)  # type: ignore[arg-type]
 
 
 def _checked_name(name: str) -> str:

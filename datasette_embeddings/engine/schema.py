@@ -17,6 +17,7 @@ _VERSION_1 = (
     columns text not null, -- JSON array of column names, joined by newlines
     template text, -- null: the columns alone
     model text not null, -- model_id; vectors of two models never share a collection
+    plugin text, -- that registered the model: what to install where it is missing
     binary integer not null default 0, -- 1: one BLOB column, its bytes are the content
     dimensions integer, -- null until the first vector
     centre blob, -- float32, subtracted before codes are taken; null until there are vectors enough

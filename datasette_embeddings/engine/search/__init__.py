@@ -1,8 +1,9 @@
 """Searching a collection: by meaning, by words, and by both. It comes with numpy: import it on first use."""
 
+from .among import Among, listed
 from .caches import Caches
 from .hybrid import search_both, search_words
-from .matches import Match
+from .matches import Match, parse_key
 from .meaning import Searcher
 
-__all__ = ["Caches", "Match", "Searcher", "search_both", "search_words"]
+__all__ = ["Among", "Caches", "Match", "Searcher", "listed", "parse_key", "search_both", "search_words"]

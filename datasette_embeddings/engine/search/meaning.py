@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..collections import Collection
 from ..contents import content_hash
-from ..errors import EmbedError, NotFound, VectorError
+from ..errors import NotFound, VectorError
 from ..exact import Ids, cosines
 from ..identifiers import quote
 from ..rows import reader, selected
@@ -26,7 +26,6 @@ from .views import View
 
 POOL = 320  # codes worth rescoring for ten matches; docs/search-internals.md has the measurement
 GROWTH = 4
-LONGEST_QUERY = 100_000  # characters: far more than any model reads
 
 
 @dataclass(frozen=True)
@@ -142,7 +141,9 @@ class Searcher:
 class _Round:
     """One search: takes candidates in growing numbers until k of them stood the check."""
 
-    def __init__(self, searcher: Searcher, query: NDArray[np.float64], k: int, among: Ids | None, leave_out: frozenset[int]) -> None:
+    def __init__(
+        self, searcher: Searcher, query: NDArray[np.float64], k: int, among: Ids | None, leave_out: frozenset[int]
+    ) -> None:
         self.searcher, self.query, self.k = searcher, query, k
         self.among, self.leave_out = among, leave_out
         self.scored: dict[int, _Scored] = {}
@@ -183,12 +184,3 @@ class _Round:
         if unchecked:
             current = self.searcher.current(unchecked)
             self.checked.update({vector_id: vector_id in current for vector_id in unchecked})
-
-
-def query_text(text: str) -> str:
-    """A text query, or an error that says why it is none."""
-    if not text.strip():
-        raise EmbedError("The query is empty: type what the rows should be about")
-    if len(text) > LONGEST_QUERY:
-        raise EmbedError(f"The query has {len(text):,} characters; {LONGEST_QUERY:,} are the most")
-    return text

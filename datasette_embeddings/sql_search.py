@@ -1,0 +1,86 @@
+"""The SQL functions that search: embed_search(), embed_similar() and embed_hybrid()."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Callable
+
+from .engine.collections import get_collection
+from .engine.errors import EmbedError
+from .searching import check_query, model_of, searcher
+
+REMEMBERED = 16  # answers a connection keeps: a join asks for the same one again and again
+
+EmbedQuery = Callable[[str, str], bytes | None]  # model name, text; None where the time is up
+
+
+class SearchFunctions:
+    """The functions on one connection."""
+
+    def __init__(self, conn: sqlite3.Connection, datasette, database: str, embed_query: EmbedQuery) -> None:
+        self.conn, self.datasette, self.database = conn, datasette, database
+        self.embed_query = embed_query
+        self._answers: OrderedDict[tuple, str] = OrderedDict()
+
+    def search(self, collection: str, query: str | bytes | None, k: int = 10, among: str | None = None) -> str | None:
+        """embed_search(): matches of a text or a vector as JSON, best first."""
+        return self._answer("search", collection, query, k, among)
+
+    def similar(self, collection: str, row_key: object, k: int = 10, among: str | None = None) -> str | None:
+        """embed_similar(): matches of a row, itself left out."""
+        return self._answer("similar", collection, row_key, k, among)
+
+    def hybrid(self, collection: str, query: str | None, k: int = 10, among: str | None = None) -> str | None:
+        """embed_hybrid(): matches of a text by meaning and by words."""
+        return self._answer("hybrid", collection, query, k, among)
+
+    def _answer(self, kind: str, collection: str, query: object, k: int, among: str | None) -> str | None:
+        if query is None:
+            return None
+        try:
+            place = (kind, collection, type(query), query, k, among, self._state(collection))
+            if place not in self._answers:
+                answer = self._search(kind, collection, query, k, among)
+                if answer is None:
+                    return None
+                self._answers[place] = answer
+                while len(self._answers) > REMEMBERED:
+                    self._answers.popitem(last=False)
+            return self._answers[place]
+        except sqlite3.OperationalError as error:
+            if "interrupted" not in str(error):
+                raise
+            self.conn.interrupt()  # a read of ours met the time limit: Datasette says so if the query meets it too
+            return None
+
+    def _state(self, collection: str) -> tuple:
+        """Differs whenever anything may have changed: a commit of another connection, or a write by this one."""
+        token = get_collection(self.conn, str(collection)).token
+        return token, self.conn.execute("pragma data_version").fetchone()[0], self.conn.total_changes
+
+    def _search(self, kind: str, name: str, query: object, k: int, among: str | None) -> str | None:
+        # On first use: it comes with numpy.
+        from .engine.search import listed, parse_key, search_both
+
+        search = searcher(self.datasette, self.database, self.conn, str(name))
+        only = None if among is None else listed(search.source, among)
+        if kind == "similar":
+            matches = search.similar(parse_key(search.source, query), k, among=only)
+        else:
+            vector = query if isinstance(query, bytes) else self._vector(search.collection, query)
+            if vector is None:
+                return None
+            if kind == "search":
+                matches = search.nearest(vector, k, among=only)
+            elif isinstance(query, str):
+                matches = search_both(search, query, vector, k, among=only)
+            else:
+                raise EmbedError("embed_hybrid() takes a text: words are searched for too")
+        return json.dumps([match.as_json(search.source) for match in matches], ensure_ascii=False)
+
+    def _vector(self, collection, query: object) -> bytes | None:
+        if not isinstance(query, str):
+            raise EmbedError(f"A query is a text or a vector, not {query!r}")
+        return self.embed_query(model_of(self.datasette, collection).name, check_query(query))
