@@ -1,4 +1,4 @@
-"""Access to one database file by connections of our own, for the command line and whoever has no Datasette."""
+"""How the engine reaches a database, and the way of whoever has no Datasette: connections of our own to a file."""
 
 from __future__ import annotations
 
@@ -7,11 +7,23 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 
 LOCK_SECONDS = 5.0  # how long a write waits for another program's lock, as Datasette's own connections do
+
+
+class Access(Protocol):
+    """How the engine reaches one database from several threads: each call runs fn(conn) and gives its result."""
+
+    def read(self, fn: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a function that only reads."""
+        ...
+
+    def write(self, fn: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a function that may write."""
+        ...
 
 
 class FileAccess:

@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 
 from .collections import Collection, list_collections
 from .contents import Content
+from .errors import EmbedError
 from .rows import Position, Reader, Row
 from .vector_table import StoredVector, find_vector
 
 BATCH_BYTES = 64_000_000  # of contents held for one batch
 BATCH_ROWS = 20_000  # rows walked before the position is saved, even if the model got nothing
 
-NULL_KEY = "A column of this row's primary key is NULL, so no vector can be kept with it"
+
+class TableChanged(EmbedError):
+    """The file's schema changed during the walk, or VACUUM renumbered the rowids that the walk went by."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,6 @@ class Failure:
 class Batch:
     """What one transaction will write: the contents for the model, and the rows that wait for their vectors."""
 
-    schema_version: int  # of the file when it was read: VACUUM, which renumbers rowids, changes it
     position: Position | None = None  # of the last row read
     walked: int = 0
     unchanged: int = 0
@@ -55,21 +57,31 @@ class Source:
 
     reader: Reader
     known_tables: tuple[str, ...]  # vector tables of this model's collections
+    schema_version: int  # of the file when the walk began: VACUUM, which renumbers rowids, changes it
 
     def next_batch(self, conn: sqlite3.Connection, after: Position | None, target: int) -> Batch | None:
-        """Read on after a position until the batch is full; None where no row is left."""
-        batch = Batch(schema_version(conn), position=after)
-        for row in self.reader.rows(conn, after, BATCH_ROWS):
-            self._sort(conn, batch, row)
-            if batch.is_full(target):
-                break
+        """Read on after a position until the batch is full; None where no row is left, or TableChanged."""
+        self._check_schema(conn)
+        batch = Batch(position=after)
+        try:
+            for row in self.reader.rows(conn, after, BATCH_ROWS):
+                self._sort(conn, batch, row)
+                if batch.is_full(target):
+                    break
+        except sqlite3.OperationalError:  # a table or a column that was there a moment ago
+            self._check_schema(conn)
+            raise
         return batch if batch.walked else None
+
+    def _check_schema(self, conn: sqlite3.Connection) -> None:
+        if schema_version(conn) != self.schema_version:
+            raise TableChanged("The file's schema changed while its rows were read")
 
     def _sort(self, conn: sqlite3.Connection, batch: Batch, row: Row) -> None:
         batch.walked += 1
         batch.position = row.position
-        if any(value is None for value in row.key):
-            batch.failures.append(Failure(row, NULL_KEY))
+        if (fault := row.key_fault) is not None:
+            batch.failures.append(Failure(row, fault))
         elif row.content is None or row.content_hash is None:
             batch.empty += 1
             batch.stale += [row.key] if row.stored_hash else []
@@ -88,10 +100,15 @@ class Source:
         return None
 
 
-def make_source(conn: sqlite3.Connection, collection: Collection, reader: Reader) -> Source:
-    """The source of one collection's batches."""
-    tables = [other.vector_table for other in list_collections(conn) if other.model == collection.model]
-    return Source(reader, tuple(tables))
+def make_source(conn: sqlite3.Connection, collection: Collection, reader: Reader, dimensions: int | None) -> Source:
+    """The source of one collection's batches; a model that changed its dimensions takes over no older vectors."""
+    version = schema_version(conn)  # first: a change that comes later is then noticed
+    tables = [
+        other.vector_table
+        for other in list_collections(conn)
+        if other.model == collection.model and (other.id == collection.id or other.dimensions == dimensions)
+    ]
+    return Source(reader, tuple(tables), version)
 
 
 def stored(row: Row, vector: bytes) -> StoredVector:

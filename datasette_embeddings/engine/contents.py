@@ -35,7 +35,8 @@ class Recipe:
         """The content of a row that has these values (text, bytes or None), or None where it has nothing to embed."""
         if self.binary:
             value = values[0]
-            return value if isinstance(value, bytes | str) and value else None
+            blank = not value.strip() if isinstance(value, str) else not value
+            return value if isinstance(value, bytes | str) and not blank else None
         if all(value is None or not str(value).strip() for value in values):
             return None
         if not self.pieces:
@@ -57,7 +58,7 @@ def make_recipe(
     table: str, known: Sequence[str], columns: Sequence[str], template: str | None = None, *, binary: bool = False
 ) -> Recipe:
     """Check the columns and the template against the columns that the table has."""
-    joined = tuple(find_column(table, known, column) for column in columns)
+    joined = tuple(dict.fromkeys(find_column(table, known, column) for column in columns))
     if template is None:
         if not joined:
             raise UnknownColumn(f"Choose at least one column of {table} to embed")

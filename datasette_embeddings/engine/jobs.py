@@ -149,9 +149,14 @@ def renew(conn: sqlite3.Connection, job_id: int, owner: str) -> None:
 
 def check(conn: sqlite3.Connection, job_id: int, owner: str) -> None:
     """LeaseLost unless we still run the job; only reads."""
+    if not is_ours(conn, job_id, owner):
+        raise _lost(conn, job_id)
+
+
+def is_ours(conn: sqlite3.Connection, job_id: int, owner: str) -> bool:
+    """True while we run the job."""
     row = conn.execute("select status, owner from _embed_jobs where id = ?", (job_id,)).fetchone()
-    if row is None or tuple(row) != (RUNNING, owner):
-        raise LeaseLost(_lost(job_id, row))
+    return row is not None and tuple(row) == (RUNNING, owner)
 
 
 def release(conn: sqlite3.Connection, job_id: int, owner: str) -> None:
@@ -169,7 +174,7 @@ def advance(
 ) -> None:
     """Move the job on by these counts, within the transaction that writes the batch; LeaseLost as in renew().
 
-    A job that was paused since keeps the batch too.
+    A job that was paused since keeps the batch too, even if it was resumed and nobody has taken it up yet.
     """
     changes = ", ".join(f"{name} = {name} + ?" for name in counts)
     _guarded(
@@ -178,13 +183,14 @@ def advance(
         owner,
         f"{changes}, position = ?, rate = coalesce(?, rate), updated = ?, lease_expires = ?",
         [*counts.values(), position, rate, now(), time.time() + LEASE_SECONDS],
-        "('running', 'paused')",
+        "('running', 'paused', 'pending')",
     )
 
 
 def restart(conn: sqlite3.Connection, job_id: int, owner: str, rows_total: int) -> None:
-    """Begin the walk at the first row."""
+    """Begin the walk at the first row; what failed in a walk before is met again or is gone."""
     with transaction(conn):
+        conn.execute("delete from _embed_errors where job_id = ?", (job_id,))
         _guarded(
             conn,
             job_id,
@@ -208,31 +214,30 @@ def end(conn: sqlite3.Connection, job_id: int, owner: str, status: str, reason: 
 
 
 def act(conn: sqlite3.Connection, collection_id: int, action: str) -> Job:
-    """Pause, resume or cancel the collection's job; Conflict where its status forbids it."""
+    """Pause, resume or cancel the collection's jobs, those that wait behind the running one too.
+
+    Conflict where the status of the newest forbids it.
+    """
     if action not in _ACTIONS:
         raise EmbedError(f"There is no action {action!r}; the actions are pause, resume, cancel, update and delete")
     before, after = _ACTIONS[action]
     with transaction(conn):
-        row = conn.execute(
-            f"select {_FIELDS} from _embed_jobs as j where collection_id = ?"
-            f" and status in ({', '.join('?' * len(before))}) order by status = 'running' desc, id desc limit 1",
-            (collection_id, *before),
-        ).fetchone()
-        if row is None:
-            raise Conflict(_nothing_to(action, latest_job(conn, collection_id)))
-        job = Job(*row)
-        # A paused job keeps its owner: the batch in flight, perhaps paid for, may still be saved by it.
-        owner = job.owner if after == PAUSED else None
+        job = latest_job(conn, collection_id)
+        if job is None or job.status not in before:
+            raise Conflict(f"There is nothing to {action}: " + _state(job))
+        others = tuple(status for status in before if status != FAILED)  # what failed before the newest stays so
         conn.execute(
-            "update _embed_jobs set status = ?, reason = null, owner = ?, lease_expires = null, updated = ?,"
-            f" ended = ? where id = ? and status in ({', '.join('?' * len(before))})",
-            (after, owner, now(), now() if after == CANCELLED else None, job.id, *before),
+            # Paused and resumed, it keeps its owner: the batch in flight, perhaps paid for, may still be saved.
+            "update _embed_jobs set status = ?, reason = null, owner = case ? when 'cancelled' then null else owner end,"
+            " lease_expires = null, updated = ?, ended = ?"
+            f" where collection_id = ? and (id = ? or status in ({', '.join('?' * len(others))}))",
+            (after, after, now(), now() if after == CANCELLED else None, collection_id, job.id, *others),
         )
         return get_job(conn, job.id)
 
 
-def _nothing_to(action: str, job: Job | None) -> str:
-    return f"There is nothing to {action}: " + (f"the last job is {job.status}" if job else "there is no job yet")
+def _state(job: Job | None) -> str:
+    return f"the last job is {job.status}" if job else "there is no job yet"
 
 
 def _guarded(
@@ -248,11 +253,10 @@ def _guarded(
         (*values, job_id, owner),
     )
     if changed.rowcount != 1:
-        raise LeaseLost(
-            _lost(job_id, conn.execute("select status from _embed_jobs where id = ?", (job_id,)).fetchone())
-        )
+        raise _lost(conn, job_id)
 
 
-def _lost(job_id: int, row: Sequence[object] | None) -> str:
+def _lost(conn: sqlite3.Connection, job_id: int) -> LeaseLost:
+    row = conn.execute("select status from _embed_jobs where id = ?", (job_id,)).fetchone()
     status = row[0] if row else "deleted"
-    return f"Job {job_id} is {'run by another process' if status == RUNNING else status}"
+    return LeaseLost(f"Job {job_id} is {'run by another process' if status == RUNNING else status}")

@@ -29,8 +29,10 @@ class LoadState:
     """Whether a model is ready, and the lock under which it becomes so."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        # Reentrant: an author may call embed() inside load() or embed_batch().
+        self.lock = threading.RLock()
         self.ready = False
+        self.loading = False
 
 
 class EmbeddingModel(ABC):
@@ -112,7 +114,7 @@ def embed_contents(model: EmbeddingModel, contents: Sequence[Content], *, query:
 
     _check_kinds(model, contents)
     load(model)
-    step = model.batch_size or len(contents) or 1
+    step = max(1, model.batch_size or len(contents))
     parts = [_call(model, list(contents[start : start + step]), query) for start in range(0, len(contents), step)]
     if len({part.shape[1] for part in parts}) > 1:
         raise ModelResultError(f"The model {model.model_id} returned vectors of different lengths")
@@ -124,14 +126,17 @@ def load(model: EmbeddingModel) -> None:
     if model._load_state.ready or not _has_load(model):
         return
     with model._load_state.lock:
-        if model._load_state.ready:
+        if model._load_state.ready or model._load_state.loading:
             return
+        model._load_state.loading = True
         try:
             model.load()
         except Exception as error:
             if raising() or isinstance(error, ModelLoadError | KeyRefused):
                 raise
             raise ModelLoadError(f"The model {model.model_id} could not be loaded: {describe(error)}") from error
+        finally:
+            model._load_state.loading = False
         model._load_state.ready = True
 
 
@@ -175,7 +180,7 @@ def _call_once(model: EmbeddingModel, contents: list[Content], query: bool) -> M
         results = model.embed_query_batch(contents) if query else model.embed_batch(contents)
         rows = results if hasattr(results, "shape") else list(results)
     except Exception as error:
-        if raising() or isinstance(error, EmbedError):
+        if raising() or isinstance(error, ModelError):
             raise
         raise ModelError(f"The model {model.model_id} failed: {describe(error)}") from error
     return checked(model, rows, len(contents))
@@ -186,6 +191,8 @@ def checked(model: EmbeddingModel, rows: Any, count: int) -> Matrix:
     import numpy as np
 
     name = f"The model {model.model_id}"
+    if getattr(rows, "ndim", 2) != 2:
+        raise ModelResultError(f"{name} returned an array of {rows.ndim} dimensions where 2 were expected")
     if len(rows) != count:
         raise ModelResultError(f"{name} returned {len(rows)} vectors for {count} contents")
     lengths = {_length(name, row) for row in rows}
@@ -198,8 +205,9 @@ def checked(model: EmbeddingModel, rows: Any, count: int) -> Matrix:
         raise ModelResultError(f"{name} returned vectors of length {length}; it declares {model.dimensions}")
     try:
         with np.errstate(over="ignore"):  # what overflows is not finite, and is refused below
-            vectors = np.ascontiguousarray(rows, dtype=np.float32)
-    except (TypeError, ValueError) as error:
+            # A copy: a model may return the same buffer from every call.
+            vectors = np.array(rows, dtype=np.float32, order="C")
+    except (TypeError, ValueError, OverflowError) as error:
         raise ModelResultError(f"{name} returned something other than numbers: {describe(error)}") from error
     if vectors.ndim != 2:
         raise ModelResultError(f"{name} returned an array of {vectors.ndim} dimensions where 2 were expected")

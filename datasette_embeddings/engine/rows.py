@@ -15,6 +15,13 @@ from .tables import SourceTable
 
 Position = tuple[object, ...]
 
+NULL_KEY = "A column of this row's primary key is NULL, so no vector can be kept with it"
+BROKEN_KEY = "A column of this row's primary key is text that is not UTF-8, so no vector can be kept with it"
+
+
+class BrokenText(bytes):
+    """A key's text that is not UTF-8: no Python text stands for it, and the walk must not lose its place by it."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -25,6 +32,13 @@ class Row:
     content: Content | None  # None: nothing to embed
     content_hash: bytes | None
     stored_hash: bytes | None  # of the vector stored for this row, if any
+
+    @property
+    def key_fault(self) -> str | None:
+        """Why no vector can be kept with this row, or None."""
+        if any(value is None for value in self.key):
+            return NULL_KEY
+        return BROKEN_KEY if any(isinstance(value, BrokenText) for value in self.key) else None
 
     @property
     def is_current(self) -> bool:
@@ -45,23 +59,41 @@ class Reader:
         source = self.source
         walk = [f"t.{quote(name)}" for name in source.walk]
         keys = [f"t.{quote(key.name)}" for key in source.keys]
-        where = f"where ({', '.join(walk)}) > ({', '.join('?' * len(walk))})" if after else ""
+        where = f"where ({', '.join(walk)}) > ({', '.join(map(_place, after))})" if after else ""
+        texts = [f"case typeof({key}) when 'text' then cast({key} as blob) end" for key in keys if self._has_text]
         sql = (
-            f"select {', '.join([*walk, *keys, 'v.content_hash', *selected(self.recipe)])}"
+            f"select {', '.join([*walk, *keys, 'v.content_hash', *texts, *selected(self.recipe)])}"
             f" from {quote(source.name)} as t left join {quote(self.vector_table)} as v"
             f" on {source.joined('t', 'v')} and v.chunk = 0"
             f" {where} order by {', '.join(walk)} limit {limit}"
         )
         end, width = len(walk) + len(keys), len(walk)
         for values in conn.execute(sql, after or ()):
-            content = self.recipe.content(values[end + 1 :])
+            key = tuple(values[width:end])
+            if self._has_text:
+                key = tuple(map(_exact, key, values[end + 1 :]))
+            content = self.recipe.content(values[end + 1 + len(texts) :])
             yield Row(
-                tuple(values[:width]),
-                tuple(values[width:end]),
+                tuple(values[:width]) if source.rowid else key,
+                key,
                 content,
                 None if content is None else content_hash(content),
                 values[end],
             )
+
+    @property
+    def _has_text(self) -> bool:
+        """Whether a key may be text: one that is the rowid is a number."""
+        source = self.source
+        return source.rowid is None or not (source.stable or source.keys[0].name == source.rowid)
+
+
+def _place(value: object) -> str:
+    return "+cast(? as text)" if isinstance(value, BrokenText) else "?"  # +: with no affinity, as a plain ? has none
+
+
+def _exact(value: object, text: bytes | None) -> object:
+    return value if text is None or not isinstance(value, str) or value.encode() == text else BrokenText(text)
 
 
 def selected(recipe: Recipe) -> list[str]:
@@ -96,6 +128,8 @@ def key_from_json(text: str) -> tuple[object, ...]:
 
 def to_json(value: object) -> object:
     """A key value as JSON can hold it."""
+    if isinstance(value, BrokenText):
+        return {"$text": base64.b64encode(value).decode()}
     if isinstance(value, bytes):
         return {"$base64": True, "encoded": base64.b64encode(value).decode()}  # Datasette's own form
     if value in (float("inf"), float("-inf")):
@@ -105,6 +139,8 @@ def to_json(value: object) -> object:
 
 def from_json(value: object) -> object:
     """The value that to_json() gave."""
+    if isinstance(value, dict) and "$text" in value:
+        return BrokenText(base64.b64decode(value["$text"]))
     if isinstance(value, dict):
         return float(value["$float"]) if "$float" in value else base64.b64decode(value["encoded"])
     return value

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from . import jobs
-from .batches import Batch, Failure, schema_version, stored
+from .batches import Batch, Failure, TableChanged, schema_version, stored
 from .code_table import record
 from .collections import Collection, collection_by_id, new_token, now
 from .errors import EmbedError
@@ -20,10 +20,6 @@ from .vector_table import StoredVector, delete_vectors, save_vectors, sweep
 Outcome = bytes | EmbedError  # of one content: its vector, or why it has none
 
 
-class TableChanged(EmbedError):
-    """The file's schema changed while the walk went by rowids that VACUUM may have renumbered."""
-
-
 @dataclass(frozen=True)
 class Claim:
     """A job that this process runs, and what it needs of it."""
@@ -32,6 +28,7 @@ class Claim:
     owner: str
     collection_id: int
     source: SourceTable
+    schema_version: int  # of the file when the walk began
 
 
 def save(
@@ -39,12 +36,16 @@ def save(
     claim: Claim,
     batch: Batch,
     outcomes: Mapping[bytes, Outcome],
+    asked: int,
     rate: float | None,
 ) -> None:
-    """Write the batch and move the job on; LeaseLost or TableChanged leave the file as it was."""
+    """Write the batch and move the job on; LeaseLost or TableChanged leave the file as it was.
+
+    `asked` is how many contents the model was given for it.
+    """
     made, failures = _sorted_outcomes(batch, outcomes)
     with transaction(conn):
-        if not claim.source.stable and schema_version(conn) != batch.schema_version:
+        if not claim.source.stable and schema_version(conn) != claim.schema_version:
             raise TableChanged("The table changed its shape, or the file was vacuumed")
         written = _write_vectors(conn, claim, [*batch.known, *made])
         collection = collection_by_id(conn, claim.collection_id)
@@ -56,7 +57,7 @@ def save(
             conn,
             claim.job_id,
             claim.owner,
-            position_json(batch),
+            position_json(claim, batch),
             rate,
             rows_done=batch.walked,
             unchanged=batch.unchanged,
@@ -65,7 +66,7 @@ def save(
             embedded=len(made),
             failed=len(failures),
             removed=len(removed),
-            contents=len(batch.waiting),
+            contents=asked,
         )
 
 
@@ -73,6 +74,8 @@ def sweep_stretch(conn: sqlite3.Connection, claim: Claim, after: int) -> int | N
     """Drop vectors of rows that are gone, one stretch; where the next begins, or None at the end."""
     with transaction(conn):
         jobs.check(conn, claim.job_id, claim.owner)
+        if schema_version(conn) != claim.schema_version:
+            raise TableChanged("The table may be another one than the one that was walked")
         collection = collection_by_id(conn, claim.collection_id)
         gone, following = sweep(conn, collection.vector_table, claim.source, after)
         _changed(conn, collection, {}, gone)
@@ -94,12 +97,13 @@ def finish(conn: sqlite3.Connection, claim: Claim) -> None:
                 (claim.collection_id,),
             ).fetchone()
             status, reason = jobs.FAILED, f"Every row failed: {message[0]}" if message else "Every row failed"
+            conn.execute("update _embed_jobs set position = null where id = ?", (job.id,))  # resumed, it tries again
         jobs.end(conn, claim.job_id, claim.owner, status, reason)
 
 
-def position_json(batch: Batch) -> str:
+def position_json(claim: Claim, batch: Batch) -> str:
     """A position as the job keeps it."""
-    return json.dumps({"after": key_json(batch.position or ()), "schema": batch.schema_version})
+    return json.dumps({"after": key_json(batch.position or ()), "schema": claim.schema_version})
 
 
 def position_of(conn: sqlite3.Connection, job: jobs.Job, source: SourceTable) -> Position | None:

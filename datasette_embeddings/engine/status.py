@@ -58,7 +58,7 @@ def _compared(conn: sqlite3.Connection, collection: Collection) -> RowCounts | N
 def _state(row: Row, failed: dict[str, bytes | None]) -> str:
     if row.is_current:
         return "embedded"
-    has_key = not any(value is None for value in row.key)
+    has_key = row.key_fault is None
     if row.content is None and has_key:
         return "empty"
     if failed and (position := key_json(row.position)) in failed:

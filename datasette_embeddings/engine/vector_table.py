@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .identifiers import quote
+from .schema import PREFIX
 from .tables import SourceTable
 
 # vector_id is an INTEGER PRIMARY KEY so that VACUUM keeps it: packed codes go by it.
@@ -39,8 +40,12 @@ def create_vector_table(conn: sqlite3.Connection, name: str, source: SourceTable
         for key in source.keys
     ]
     conn.execute(f"create table {quote(name)} ({', '.join([*keys, *_COLUMNS])})")
-    conn.execute(f"create unique index {quote(name + '_key')} on {quote(name)} ({_key_list(source)}, chunk)")
-    conn.execute(f"create index {quote(name + '_hash')} on {quote(name)} (content_hash)")
+    # Not named <table>_key: that might be the vectors table of another collection.
+    collection = name.removeprefix(f"{PREFIX}vectors_")
+    conn.execute(
+        f"create unique index {quote(f'{PREFIX}key_{collection}')} on {quote(name)} ({_key_list(source)}, chunk)"
+    )
+    conn.execute(f"create index {quote(f'{PREFIX}hash_{collection}')} on {quote(name)} (content_hash)")
 
 
 def drop_vector_table(conn: sqlite3.Connection, name: str) -> None:

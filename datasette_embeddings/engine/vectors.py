@@ -50,7 +50,7 @@ def from_json(text: object) -> bytes:
         raise VectorError(f"embed_encode() takes a JSON array as text, not {_sql_type(text)}")
     try:
         values = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise VectorError(f"embed_encode() takes a JSON array of numbers: {error}") from error
     if not isinstance(values, list) or any(type(value) not in (int, float) for value in values):
         raise VectorError("embed_encode() takes a JSON array of numbers")
@@ -126,5 +126,5 @@ class Average:
 
 
 def _sql_type(value: object) -> str:
-    names = {str: "text", int: "an integer", float: "a real number", type(None): "NULL"}
+    names = {bytes: "a BLOB", str: "text", int: "an integer", float: "a real number", type(None): "NULL"}
     return names.get(type(value), type(value).__name__)

@@ -1,0 +1,71 @@
+"""How large the batches should be, and what the last ones held."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from ..batches import Batch
+from ..errors import ModelError, ModelUnavailable
+from ..saving import Outcome
+
+FIRST_BATCH = 32  # contents: the model's pace is not known yet
+LARGEST_BATCH = 8192
+BATCH_SECONDS = 4.0  # of the model's work: what a kill may lose, and long enough for sorting by length to pay
+GIVE_UP_AFTER = 1000  # contents that failed one by one, with not one success before them
+
+
+class Pace:
+    """How many contents a batch should hold, from how long the last ones took."""
+
+    def __init__(self) -> None:
+        self.target = FIRST_BATCH
+        self.failures = 0
+        self.any_success = False
+        self._last = time.monotonic()
+        self._rate: float | None = None
+
+    @contextmanager
+    def timed(self, count: int) -> Iterator[None]:
+        """Time the model's work on so many contents and set the next target."""
+        began = time.monotonic()
+        yield
+        seconds = max(time.monotonic() - began, 1e-6)
+        if count >= self.target // 2:
+            wanted = int(count / seconds * BATCH_SECONDS)
+            self.target = max(1, min(wanted, self.target * 8, LARGEST_BATCH))
+
+    def rate(self, batch: Batch) -> float | None:
+        """Rows per second, averaged over the last batches, counted from the end of the one before."""
+        moment = time.monotonic()
+        present = batch.walked / max(moment - self._last, 1e-6)
+        self._last = moment
+        self._rate = present if self._rate is None else 0.6 * self._rate + 0.4 * present
+        return self._rate
+
+    def succeeded(self) -> None:
+        """A content has been embedded: the model works."""
+        self.any_success = True
+
+    def failed(self, error: ModelError) -> None:
+        """A content has failed alone; ModelUnavailable where nothing but failures came."""
+        self.failures += 1
+        if not self.any_success and self.failures >= GIVE_UP_AFTER:
+            raise ModelUnavailable(f"The first {GIVE_UP_AFTER} contents all failed: {error}") from error
+
+
+class Recent:
+    """The vectors of the last two batches, which the reader, a batch ahead, could not find stored yet."""
+
+    def __init__(self) -> None:
+        self._batches: deque[dict[bytes, bytes]] = deque(maxlen=2)
+
+    def get(self, content_hash: bytes) -> bytes | None:
+        """The vector of a content that was embedded just now."""
+        return next((kept[content_hash] for kept in self._batches if content_hash in kept), None)
+
+    def add(self, outcomes: Mapping[bytes, Outcome]) -> None:
+        """Remember a batch and forget the one before the last."""
+        self._batches.append({key: value for key, value in outcomes.items() if isinstance(value, bytes)})

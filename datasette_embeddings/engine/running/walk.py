@@ -1,0 +1,185 @@
+"""One walk over a table's rows by one process: batches read ahead, embedded, and saved behind."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+
+from .. import jobs, saving
+from ..access import Access
+from ..batches import Batch, TableChanged, make_source
+from ..collections import collection_by_id
+from ..contents import Content
+from ..errors import CannotEmbed, ModelError, ModelUnavailable
+from ..models import EmbeddingModel, embed_contents, load
+from ..rows import Position, count_rows, reader
+from ..saving import Claim, Outcome
+from ..tables import source_table
+from ..transactions import is_passing
+from .pace import Pace, Recent
+
+
+class Walk:
+    """One run of one job in this process."""
+
+    def __init__(
+        self,
+        access: Access,
+        job: jobs.Job,
+        owner: str,
+        find_model: Callable[[str], EmbeddingModel],
+        stop: threading.Event,
+        on_progress: Callable[[jobs.Job], None] | None,
+    ) -> None:
+        self.access, self.job, self.owner = access, job, owner
+        self.stop, self.on_progress = stop, on_progress
+        collection = access.read(lambda conn: collection_by_id(conn, job.collection_id))
+        self.dimensions = collection.dimensions
+        self.model = find_model(collection.model)
+        self.recent = Recent()
+
+    def all(self) -> None:
+        """Walk the rows, drop the vectors of rows that are gone, and finish."""
+        load(self.model)
+        self.pace = Pace()
+        try:
+            while not self._walk():
+                pass
+        except sqlite3.OperationalError as error:
+            if not is_passing(error):
+                self._begin()  # says in a sentence what became of the table or of its columns
+            raise
+
+    def _walk(self) -> bool:
+        """True once the job has ended or was given back; False where the schema changed: look again and go on."""
+        try:
+            self._begin()
+            self._embed_rows()
+            if self.stop.is_set():
+                self.access.write(lambda conn: jobs.release(conn, self.job.id, self.owner))
+                return True
+            self._sweep()
+        except TableChanged:
+            return False  # what is unchanged costs next to nothing
+        self.access.write(lambda conn: saving.finish(conn, self.claim))
+        self._report()
+        return True
+
+    def _begin(self) -> None:
+        """Look at the table as it now is, and find the place to go on at."""
+
+        def look(conn: sqlite3.Connection) -> None:
+            collection = collection_by_id(conn, self.job.collection_id)
+            source = source_table(conn, collection.table)
+            _check_key(conn, collection.vector_table, [key.stored for key in source.keys], source.name)
+            dimensions = self.dimensions or self.model.dimensions
+            self.batches = make_source(conn, collection, reader(source, collection), dimensions)
+            self.claim = Claim(self.job.id, self.owner, collection.id, source, self.batches.schema_version)
+            job = jobs.get_job(conn, self.job.id)
+            self.after = saving.position_of(conn, job, source)
+            self.total = count_rows(conn, source.name) if self.after is None else job.rows_total or 0
+
+        self.access.read(look)
+        if self.after is None:
+            self.access.write(lambda conn: jobs.restart(conn, self.job.id, self.owner, self.total))
+
+    def _embed_rows(self) -> None:
+        with ThreadPoolExecutor(1, "embed-read") as ahead, ThreadPoolExecutor(1, "embed-write") as behind:
+            writing: Future[None] | None = None
+            for batch in self._batches(ahead):
+                outcomes, asked = self._embed(batch)
+                if writing:
+                    writing.result()
+                    self._report()
+                writing = behind.submit(self._save, batch, outcomes, asked, self.pace.rate(batch))
+            if writing:
+                writing.result()
+                self._report()
+
+    def _batches(self, ahead: ThreadPoolExecutor) -> Iterator[Batch]:
+        """Batches in order; the next one is read while the model works on this one."""
+
+        def read(after: Position | None) -> Batch | None:
+            return self.access.read(lambda conn: self._next(conn, after))
+
+        batch = read(self.after)
+        while batch is not None and not self.stop.is_set():
+            following = ahead.submit(read, batch.position)
+            yield batch
+            batch = following.result()
+            # Again: it was read while the model worked, and somebody may have paused the job since.
+            self.access.read(lambda conn: jobs.check(conn, self.job.id, self.owner))
+
+    def _next(self, conn: sqlite3.Connection, after: Position | None) -> Batch | None:
+        jobs.check(conn, self.job.id, self.owner)
+        return self.batches.next_batch(conn, after, self.pace.target)
+
+    def _embed(self, batch: Batch) -> tuple[dict[bytes, Outcome], int]:
+        """The outcome of every content of the batch, and how many of them the model was asked for."""
+        outcomes: dict[bytes, Outcome] = {}
+        fresh: list[bytes] = []
+        for content_hash in batch.waiting:
+            if (vector := self.recent.get(content_hash)) is not None:
+                outcomes[content_hash] = vector
+            else:
+                fresh.append(content_hash)
+        contents = [batch.waiting[content_hash][0].content for content_hash in fresh]
+        with self.pace.timed(len(contents)):
+            results = self._embed_or_split([content for content in contents if content is not None])
+        outcomes.update(zip(fresh, results, strict=True))
+        self.recent.add(outcomes)
+        return outcomes, len(fresh)
+
+    def _embed_or_split(self, contents: Sequence[Content]) -> list[Outcome]:
+        """Vectors; a batch that fails is halved until the content at fault is alone."""
+        if not contents:
+            return []
+        try:
+            vectors = embed_contents(self.model, contents)
+        except ModelUnavailable:
+            raise
+        except ModelError as error:
+            if len(contents) > 1:
+                middle = len(contents) // 2
+                return [*self._embed_or_split(contents[:middle]), *self._embed_or_split(contents[middle:])]
+            self.pace.failed(error)
+            return [error]
+        self._check_dimensions(vectors.shape[1])
+        self.pace.succeeded()
+        return [row.astype("<f4", copy=False).tobytes() for row in vectors]
+
+    def _check_dimensions(self, dimensions: int) -> None:
+        if self.dimensions is None:
+            self.dimensions = dimensions
+        elif self.dimensions != dimensions:
+            raise ModelUnavailable(
+                f"The model {self.model.model_id} now gives vectors of {dimensions} dimensions, and this collection "
+                f"holds vectors of {self.dimensions}: they cannot be compared. Was the model changed?"
+            )
+
+    def _save(self, batch: Batch, outcomes: dict[bytes, Outcome], asked: int, rate: float | None) -> None:
+        self.access.write(lambda conn: saving.save(conn, self.claim, batch, outcomes, asked, rate))
+
+    def _sweep(self) -> None:
+        after: int | None = 0
+        while after is not None:
+            after = self.access.write(partial(saving.sweep_stretch, claim=self.claim, after=after))
+
+    def _report(self) -> None:
+        if self.on_progress:
+            self.on_progress(self.access.read(lambda conn: jobs.get_job(conn, self.job.id)))
+
+
+def _check_key(conn: sqlite3.Connection, vector_table: str, stored: list[str], table: str) -> None:
+    """CannotEmbed where the table got another primary key than the collection was made for."""
+    columns = [row[0] for row in conn.execute("select name from pragma_table_info(?)", (vector_table,))]
+    if not columns:
+        raise CannotEmbed(f"The table {vector_table} is gone: delete the collection and create it again")
+    if columns[: columns.index("chunk")] != stored:
+        raise CannotEmbed(
+            f"The primary key of {table} is no longer the one that this collection was made for: "
+            "delete the collection and create it again"
+        )
