@@ -27,11 +27,9 @@ def instance_options(command: Callable) -> Callable:
 @contextlib.contextmanager
 def open_instance(config: str | None, plugins_dir: str | None, *files: str) -> Iterator:
     """A Datasette over these files, closed at the end; it serves nothing."""
+    content = _read(config) if config else None
     try:
-        content = parse_metadata(Path(config).read_text(encoding="utf-8")) if config else None
         datasette = compat.new_datasette(files, config=content, plugins_dir=plugins_dir)
-    except (BadMetadataError, UnicodeDecodeError) as error:
-        raise EmbedError(f"{config} is neither JSON nor YAML") from error
     except Exception as error:  # a plugin of that folder may raise anything
         if raising():
             raise
@@ -40,6 +38,16 @@ def open_instance(config: str | None, plugins_dir: str | None, *files: str) -> I
         yield datasette
     finally:
         compat.close(datasette)
+
+
+def _read(path: str) -> dict:
+    try:
+        content = parse_metadata(Path(path).read_text(encoding="utf-8"))
+    except (BadMetadataError, UnicodeDecodeError):
+        content = ()
+    if not isinstance(content, dict):
+        raise EmbedError(f"{path} is no configuration: an object in JSON or YAML was expected")
+    return content
 
 
 def _or_the_groups(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
