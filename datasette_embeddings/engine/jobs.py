@@ -228,10 +228,10 @@ def act(conn: sqlite3.Connection, collection_id: int, action: str) -> Job:
         others = tuple(status for status in before if status != FAILED)  # what failed before the newest stays so
         conn.execute(
             # Paused and resumed, it keeps its owner: the batch in flight, perhaps paid for, may still be saved.
-            "update _embed_jobs set status = ?, reason = null, owner = case ? when 'cancelled' then null else owner end,"
-            " lease_expires = null, updated = ?, ended = ?"
+            "update _embed_jobs set status = ?, reason = null, lease_expires = null, updated = ?, ended = ?,"
+            " owner = case ? when 'cancelled' then null else owner end"
             f" where collection_id = ? and (id = ? or status in ({', '.join('?' * len(others))}))",
-            (after, after, now(), now() if after == CANCELLED else None, collection_id, job.id, *others),
+            (after, now(), now() if after == CANCELLED else None, after, collection_id, job.id, *others),
         )
         return get_job(conn, job.id)
 

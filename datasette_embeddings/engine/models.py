@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import (
     ContentRefused,
-    EmbedError,
     KeyRefused,
     ModelError,
     ModelLoadError,
