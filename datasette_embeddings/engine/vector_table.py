@@ -19,6 +19,8 @@ _COLUMNS = (
     "vector blob not null",
     "vector_id integer primary key",
 )
+# SQLite 3.40 returns 1.0 for vector_id 1 where the table's first column, the row's key, is REAL.
+_RETURNING = "returning cast(vector_id as integer)"
 SWEEP = 20_000  # vectors checked in one transaction: some 50 ms
 
 
@@ -62,7 +64,7 @@ def save_vectors(
         f"insert into {quote(name)} ({_key_list(source)}, chunk, chunk_start, chunk_end, content_hash, vector)"
         f" values ({places})"
         f" on conflict ({_key_list(source)}, chunk) do update set chunk_end = excluded.chunk_end,"
-        " content_hash = excluded.content_hash, vector = excluded.vector returning vector_id"
+        f" content_hash = excluded.content_hash, vector = excluded.vector {_RETURNING}"
     )
     written = {}
     for item in vectors:
@@ -76,7 +78,7 @@ def delete_vectors(
 ) -> list[int]:
     """Delete the vectors of these rows; their vector ids."""
     where = " and ".join(f"{quote(key.stored)} = ?" for key in source.keys)
-    sql = f"delete from {quote(name)} where {where} returning vector_id"
+    sql = f"delete from {quote(name)} where {where} {_RETURNING}"
     return [row[0] for key in keys for row in conn.execute(sql, key).fetchall()]
 
 
@@ -98,7 +100,7 @@ def sweep(conn: sqlite3.Connection, name: str, source: SourceTable, after: int) 
     gone = conn.execute(
         f"delete from {quote(name)} as v where vector_id > ? and vector_id <= ?"
         f" and not exists (select 1 from {quote(source.name)} as t where {source.joined('t', 'v')})"
-        " returning vector_id",
+        f" {_RETURNING}",
         (after, row[0]),
     ).fetchall()
     return [vector_id for (vector_id,) in gone], int(row[0])
