@@ -29,7 +29,7 @@ TEXT = """
 To embed further tables, open the address with a token that follows below, which signs you in, and then
 {url}/-/embed
 
-One query to try at {url}/{database}
+One query to try at {url}/{database} (in the first seconds the model is still loading)
 
 {sql}
 
