@@ -27,6 +27,7 @@ function followForm(form) {
     fill("amount", preview && preview.amount);
     fill("warning", preview && preview.warning);
     fill("problem", problem);
+    part("preview").hidden = false;
     const first = preview && preview.first;
     part("first").textContent = first ? first + (preview.first_is_whole ? "" : "…") : "";
     part("figure").hidden = !first;
@@ -76,7 +77,7 @@ function followCollection(root) {
       const cell = part(`rows-${name}`);
       if (cell) cell.textContent = count.toLocaleString("en");
     }
-    if (part("inexact")) part("inexact").hidden = exact;
+    if (part("inexact")) part("inexact").hidden = exact || job.active;
   }
 
   // Every part as the server now renders it: what changes with a status is worded in one place only.
