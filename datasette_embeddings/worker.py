@@ -37,6 +37,8 @@ class DatabaseAccess:
 
     def read(self, fn: Callable[[sqlite3.Connection], T]) -> T:
         """Run a function that only reads, on one of Datasette's reading threads."""
+        if self._database.is_memory:  # its connections share one cache, where a reader and a writer refuse each other
+            return self.write(fn)
         return self._wait(self._database.execute_fn(fn))
 
     def write(self, fn: Callable[[sqlite3.Connection], T]) -> T:
@@ -54,6 +56,8 @@ class DatabaseAccess:
             except concurrent.futures.TimeoutError:
                 if self._closed.is_set():  # the loop that would answer is gone
                     raise LeaseLost("The server is stopping") from None
+            except concurrent.futures.CancelledError:
+                raise LeaseLost("The server is stopping") from None
 
 
 class Worker:
@@ -66,6 +70,7 @@ class Worker:
         self._closed = threading.Event()  # nothing may reach the databases any more
         self._awake: asyncio.Event | None = None
         self._task: asyncio.Task | None = None
+        self._warming: asyncio.Task | None = None
         self._running: tuple[Any, jobs.Job] | None = None
 
     def start(self) -> None:
@@ -73,7 +78,7 @@ class Worker:
         self._awake = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._run())
         if registry_for(self.datasette).config.warm:
-            asyncio.get_running_loop().create_task(self._warm())
+            self._warming = asyncio.get_running_loop().create_task(self._warm())
 
     def wake(self) -> None:
         """Look for jobs at once."""
@@ -114,7 +119,7 @@ class Worker:
                 job = await database.execute_fn(jobs.claimable_job)
                 if job and await compat.write(database, lambda conn, job=job: jobs.claim(conn, job.id, self.owner)):
                     return database, job
-            except (sqlite3.Error, EmbedError) as error:  # a lock, a read-only file: the next look may do better
+            except Exception as error:  # a lock, a read-only file: the next look may do better
                 logger.debug("No job could be taken from %s: %s", database.name, error)
         return None
 
@@ -125,16 +130,10 @@ class Worker:
             done = await _in_daemon_thread(
                 lambda: run_job(access, job, self.owner, find_model, stop=self._stop), "embed-worker"
             )
-        except (EmbedError, sqlite3.Error) as error:
-            if raising():
-                raise_in_server(self.datasette, error)
-            logger.error("Job %s of %s: %s", job.id, database.name, error)
         except Exception as error:
             if raising():
                 raise_in_server(self.datasette, error)
             logger.exception("Job %s of %s stopped by a fault of ours", job.id, database.name)
-            reason = f"A fault in datasette-embed: {error!r}"
-            await compat.write(database, lambda conn: jobs.end(conn, job.id, self.owner, jobs.FAILED, reason))
         else:
             if done.status in (jobs.FAILED, jobs.PAUSED) and done.reason:
                 logger.warning("Job %s of %s is %s: %s", done.id, database.name, done.status, done.reason)
@@ -150,7 +149,9 @@ class Worker:
             try:
                 model = registry.model(name)
                 await _in_daemon_thread(lambda model=model: warm(model), "embed-warm")
-            except EmbedError as error:
+            except Exception as error:
+                if raising():
+                    raise_in_server(self.datasette, error)
                 logger.warning("%s", error)
 
 
@@ -207,6 +208,7 @@ async def _in_daemon_thread(fn: Callable[[], T], name: str) -> T:
     future: concurrent.futures.Future[T] = concurrent.futures.Future()
 
     def run() -> None:
+        future.set_running_or_notify_cancel()  # from here on nobody can cancel it
         try:
             future.set_result(fn())
         except BaseException as error:

@@ -1,0 +1,207 @@
+"""The worker in a real server: it takes jobs up, gives them back, and stops where errors are to be raised."""
+
+import asyncio
+import signal
+from contextlib import closing
+
+import pytest
+from embedded import act, create, make_file, read, vectors, wait_until, write
+from fake_models import Failing, HeldByFile, NeedsKey, SlowLoading, WordLengths, word_lengths
+from servers import wait_for
+
+from datasette_embeddings import worker
+from datasette_embeddings.engine import jobs
+from datasette_embeddings.engine.access import connect
+from datasette_embeddings.engine.collections import create_collection, define
+
+NOTES = "create table notes (id integer primary key, body text)"
+ROWS = [(number, f"{'x' * number} note") for number in range(1, 41)]  # a first batch of 32, and a second
+
+
+@pytest.fixture
+def path(tmp_path):
+    return make_file(tmp_path / "data.db", NOTES, notes=ROWS)
+
+
+@pytest.fixture
+def hold(tmp_path):
+    """A file that holds every batch in the model of the server, while it exists."""
+    path = tmp_path / "hold"
+    path.touch()
+    return path
+
+
+def finished(path, status="finished"):
+    return wait_until(path, f"select status = '{status}' from _embed_jobs order by id desc limit 1", f"a {status} job")
+
+
+def in_the_model(hold, calls=1):
+    log = hold.with_name("hold.calls")
+    return wait_for(lambda: log.exists() and len(log.read_text().splitlines()) >= calls, "a batch in the model")
+
+
+def test_pending_jobs_are_taken_up(path, tmp_path, serve):
+    """A server runs what is left pending in any of its databases, and what another process creates later."""
+    other = make_file(tmp_path / "other.db", NOTES, notes=ROWS)
+    for file in (path, other):
+        create(file, "notes", ["body"], WordLengths())
+    serve(path, other)
+    for file in (path, other):
+        finished(file)
+        assert vectors(file, "notes") == {key: word_lengths(text) for key, text in ROWS}
+    create(other, "notes", ["body"], WordLengths(), name="later")
+    finished(other)
+
+
+def test_a_read_only_database_is_left_alone(path, serve):
+    """A pending job of an immutable database stays pending, and the server serves."""
+    create(path, "notes", ["body"], WordLengths())
+    server = serve(args=["-i", path])
+    assert server.json("/data/notes.json?_shape=array")
+    server.terminate()
+    assert read(path, "select status from _embed_jobs") == [("pending",)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_server_that_stops_gives_its_job_back(path, serve, hold, number):
+    """The batch in flight is saved, and the job is pending at once, not only when its lease runs out."""
+    create(path, "notes", ["body"], HeldByFile())
+    server = serve(path, env={"FAKE_MODELS_HOLD": str(hold)})
+    in_the_model(hold)
+    server.process.send_signal(number)
+    wait_for(lambda: "Waiting for application shutdown" in server.output(), "the signal to be heard")
+    hold.unlink()
+    server.process.wait(20)
+    assert read(path, "select status, owner, lease_expires, embedded from _embed_jobs") == [("pending", None, None, 32)]
+    assert "Traceback" not in server.output()
+
+
+def test_a_server_stops_although_the_model_does_not(path, serve, hold):
+    """A model that does not come back holds up neither the end of the server nor the next process."""
+    create(path, "notes", ["body"], HeldByFile())
+    server = serve(path, env={"FAKE_MODELS_HOLD": str(hold)})
+    in_the_model(hold)
+    assert server.terminate() in (0, -signal.SIGTERM)
+    assert read(path, "select status, owner, embedded from _embed_jobs") == [("pending", None, 0)]
+    assert "Traceback" not in server.output()
+
+
+def test_pause_and_resume_while_served(path, serve, hold):
+    """A pause that any program writes stops the job after its batch, and a resume goes on."""
+    create(path, "notes", ["body"], HeldByFile())
+    serve(path, env={"FAKE_MODELS_HOLD": str(hold)})
+    in_the_model(hold)
+    act(path, "pause", "notes")
+    hold.unlink()
+    wait_until(path, "select embedded = 32 from _embed_jobs", "the batch in flight")
+    assert read(path, "select status from _embed_jobs") == [("paused",)]
+    act(path, "resume", "notes")
+    finished(path)
+
+
+def test_a_failed_job_does_not_end_the_worker(path, serve):
+    """What fails is logged with its reason, and the next job runs."""
+    create(path, "notes", ["body"], NeedsKey())
+    server = serve(path, env={"FAKE_MODELS_KEY": ""})
+    finished(path, "failed")
+    wait_for(lambda: "is failed: The model needs-key needs the key 'fake'" in server.output(), "the reason in the log")
+    create(path, "notes", ["body"], WordLengths("gone"), name="gone")
+    wait_for(lambda: "There is no model 'gone'; the installed ones are" in server.output(), "the reason in the log")
+    create(path, "notes", ["body"], WordLengths(), name="next")
+    finished(path)
+
+
+def test_the_authors_traceback(path, serve):
+    """With DATASETTE_EMBED_RAISE_ERRORS the server stops with the traceback of the model's own error."""
+    write(path, "insert into notes values (99, 'FAIL')")
+    create(path, "notes", ["body"], Failing())
+    server = serve(path, env={"DATASETTE_EMBED_RAISE_ERRORS": "1"})
+    assert server.process.wait(20) != 0
+    assert "ValueError: cannot embed 'FAIL'" in server.output()
+    assert 'fake_models.py", line' in server.output()
+    assert read(path, "select status, owner from _embed_jobs") == [("pending", None)]
+
+
+def test_warm_loads_the_model():
+    """A model with load() is loaded, and gets no content."""
+    model = SlowLoading()
+    model.loaded.set()
+    worker.warm(model)
+    assert (model.loads, model.calls) == (1, [])
+
+
+def test_warm_embeds_a_word_with_a_model_that_loads_inside_its_batch(monkeypatch):
+    """A model without load() embeds one word, unless that might cost."""
+    model, costly = WordLengths(), NeedsKey()
+    monkeypatch.setenv("FAKE_MODELS_KEY", "right")
+    worker.warm(model)
+    worker.warm(costly)
+    assert (model.contents, costly.contents) == (["warm"], [])
+
+
+async def started(datasette):
+    """The worker of this Datasette, begun as a server would."""
+    await datasette.invoke_startup()
+    worker.worker_for(datasette).start()
+    return worker.worker_for(datasette)
+
+
+async def ended(path, condition="status not in ('pending', 'running')"):
+    """Wait until the newest job is over, without holding up the event loop."""
+    await asyncio.to_thread(
+        wait_until, path, f"select {condition} from _embed_jobs order by id desc limit 1", "its end"
+    )
+
+
+async def test_the_worker_of_a_datasette_in_this_process(make_datasette, path):
+    """The worker runs a job on Datasette's own connections, in the model that was registered."""
+    model = WordLengths()
+    create(path, "notes", ["body"], model)
+    current = await started(make_datasette(path, models=[model]))
+    await ended(path)
+    await current.close()
+    assert sorted(model.contents[-40:]) == sorted(text for _, text in ROWS)
+
+
+async def test_a_disk_that_is_full(make_datasette, path):
+    """On Datasette's connections too, a full disk pauses the job and loses nothing."""
+    with closing(connect(path)) as conn, conn:
+        conn.executemany("insert into notes values (?, ?)", [(number, f"{number} x") for number in range(100, 3000)])
+    datasette = make_datasette(path, models=[model := WordLengths()])
+    create(path, "notes", ["body"], model)
+    pages = read(path, "pragma page_count")[0][0]
+    database = datasette.get_database("data")
+    await database.execute_write_fn(lambda conn: conn.execute(f"pragma max_page_count = {pages + 40}").fetchall())
+    current = await started(datasette)
+    await ended(path)
+    await current.close()
+    ((status, reason, done),) = read(path, "select status, reason, rows_done from _embed_jobs")
+    assert (status, reason[:40]) == ("paused", "SQLite says: database or disk is full. N")
+    assert done == len(vectors(path, "notes"))
+    assert read(path, "pragma integrity_check") == [("ok",)]
+
+
+async def test_a_database_in_memory(make_datasette):
+    """A named database in memory is embedded like a file."""
+    datasette = make_datasette(models=[model := WordLengths()])
+    database = datasette.add_memory_database("test_worker_memory")
+    await worker.compat.write(database, lambda conn: fill(conn))
+    job = await worker.compat.write(database, lambda conn: begin(conn, model))
+    current = await started(datasette)
+    for _ in range(500):
+        if (await database.execute_fn(lambda conn: jobs.get_job(conn, job.id))).ended:
+            break
+        await asyncio.sleep(0.02)
+    await current.close()
+    ended_job = await database.execute_fn(lambda conn: jobs.get_job(conn, job.id))
+    assert (ended_job.status, ended_job.reason, ended_job.embedded) == ("finished", None, 2000)
+
+
+def fill(conn):
+    conn.execute(NOTES)
+    conn.executemany("insert into notes values (?, ?)", [(number, f"{number} x") for number in range(2000)])
+
+
+def begin(conn, model):
+    collection, _ = create_collection(conn, define(conn, "notes", ["body"], None, model))
+    return jobs.create_job(conn, collection.id)
