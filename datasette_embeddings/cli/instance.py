@@ -45,6 +45,8 @@ def _read(path: str) -> dict:
         content = parse_metadata(Path(path).read_text(encoding="utf-8"))
     except (BadMetadataError, UnicodeDecodeError):
         content = ()
+    if content is None:  # an empty file
+        return {}
     if not isinstance(content, dict):
         raise EmbedError(f"{path} is no configuration: an object in JSON or YAML was expected")
     return content

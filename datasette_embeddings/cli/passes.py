@@ -58,7 +58,11 @@ class Pass:
             if self.interrupts.asked or not self.job.is_active:
                 return
             self.is_ours = self.access.write(lambda conn: jobs.claim(conn, self.job.id, self.owner))
-            self._look()
+            self.look()
+
+    def look(self) -> None:
+        """Read the job as it now stands."""
+        self.job = self.access.read(lambda conn: jobs.get_job(conn, self.job.id))
 
     def _introduce(self) -> None:
         name, job = self.collection.name, self.job
@@ -92,14 +96,11 @@ class Pass:
         """Show what another process does until it ends, gives the job back, or its lease runs out."""
         while not self.interrupts.asked:
             time.sleep(WATCH_SECONDS)
-            self._look()
+            self.look()
             self.progress.note(self.job)
             self.progress.draw()
             if self.job.status != jobs.RUNNING or (self.job.lease_expires or 0) < time.time():
                 return
-
-    def _look(self) -> None:
-        self.job = self.access.read(lambda conn: jobs.get_job(conn, self.job.id))
 
 
 def take(conn: sqlite3.Connection, wish: Wish, owner: str) -> tuple[Collection, jobs.Job, bool]:

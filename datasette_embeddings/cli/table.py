@@ -91,8 +91,9 @@ def _step_back(access: FileAccess, current: Pass) -> None:
         return click.echo(f"{name} is not watched any more; the other process goes on with it", err=True)
     with contextlib.suppress(Conflict):  # a server has taken it up and finished it meanwhile
         access.write(lambda conn: jobs.act(conn, current.collection.id, "pause"))
+    current.look()
     done = progress_text(current.job)
-    click.echo(f"{name} is paused{f' after {done}' if done else ''}; {GO_ON}", err=True)
+    click.echo(f"{name} is {current.job.status}{f' after {done}' if done else ''}; {GO_ON}", err=True)
 
 
 def _quit(path: str, owner: str) -> None:

@@ -26,13 +26,17 @@ ROWS = 300  # of `many`: several batches, as the first holds 32 contents
 
 @pytest.fixture
 def embed():
-    """embed(*args, models=(), status=0, **options): what `datasette embed ARGS` came to, its exit status checked.
+    """embed(*args, models=(), installed_models=False, status=0, **options): what `datasette embed ARGS` came to.
 
-    Only `models` are registered, beside those of a --plugins-dir among the arguments.
+    Its exit status is checked. Only `models` are registered, unless `installed_models=True` leaves in what pip
+    installed, or a --plugins-dir among the arguments adds some.
     """
 
-    def run(*args, models=(), status=0, **options):
-        with datasettes.no_installed_models(), datasettes.plugins(datasettes.Models(models)):
+    def run(*args, models=(), installed_models=False, status=0, **options):
+        with ExitStack() as stack:
+            if not installed_models:
+                stack.enter_context(datasettes.no_installed_models())
+            stack.enter_context(datasettes.plugins(datasettes.Models(models)))
             result = CliRunner().invoke(cli, ["embed", *map(str, args)], **options)
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
@@ -70,9 +74,9 @@ class Hold:
         """How many contents the processes handed to the model, all together."""
         return sum(map(int, self._calls.read_text().split())) if self._calls.exists() else 0
 
-    def wait_for_call(self, more_than=0):
+    def wait_for_call(self):
         """Return once a batch is inside the model."""
-        servers.wait_for(lambda: self.contents > more_than, "a batch to reach the model")
+        servers.wait_for(lambda: self.contents, "a batch to reach the model")
 
     def release(self):
         """Let everything through."""

@@ -134,10 +134,11 @@ def test_on_a_terminal_it_shows_help(terminal):
 
 
 @pytest.mark.minilm
-def test_minilm(start):
+def test_minilm(embed):
     """The three sentences that everybody compares: the vectors are the model's."""
     sentences = ("The weather is lovely today.", "It's so sunny outside!", "He drove to the stadium.")
-    first, second, third = (json.loads(start("-m", "minilm", "-c", s).wait().splitlines()[-1]) for s in sentences)
+    results = [embed("-m", "minilm", "-c", sentence, installed_models=True) for sentence in sentences]
+    first, second, third = (json.loads(result.stdout) for result in results)
     found = [cosine(first, second), cosine(first, third), cosine(second, third)]
     assert found == pytest.approx([0.6660, 0.1046, 0.1411], abs=0.005)
 

@@ -1,0 +1,60 @@
+"""The list of installed models."""
+
+import json
+
+from fake_models import ByteCounts, NeedsKey, WordLengths
+
+from datasette_embeddings.registry import NO_MODELS
+
+
+def test_each_model_is_described(embed):
+    """Every name, where it came from, what it takes, and whether it is ready."""
+    text = embed("models", models=[WordLengths()]).stdout
+    assert text.startswith("word-lengths\n  aliases: lengths\n  from models_of_this_test")
+    assert text.endswith("  text, 16 dimensions, runs here, the default\n  ready\n")
+
+
+def test_json(embed):
+    """The same for programs."""
+    (found,) = json.loads(embed("models", "--json", models=[ByteCounts()]).stdout)
+    assert found.pop("plugin").startswith("models_of_this_test")
+    assert found == {
+        "id": "byte-counts",
+        "aliases": ["bytes"],
+        "version": None,
+        "text": True,
+        "binary": True,
+        "dimensions": 16,
+        "max_tokens": None,
+        "remote": False,
+        "default": True,
+        "missing": None,
+    }
+
+
+def test_a_missing_key(embed, monkeypatch):
+    """A model without its key says where to put one."""
+    monkeypatch.delenv("FAKE_MODELS_KEY", raising=False)
+    assert "set the environment variable FAKE_MODELS_KEY" in embed("models", models=[NeedsKey()]).stdout
+    monkeypatch.setenv("FAKE_MODELS_KEY", "any")
+    assert embed("models", models=[NeedsKey()]).stdout.endswith("ready\n")
+
+
+def test_none_is_installed(embed):
+    """Without models the list is the command that installs one, and for programs it is empty."""
+    result = embed("models", status=1)
+    assert (result.stdout, result.stderr) == ("", f"Error: {NO_MODELS}\n")
+    assert embed("models", "--json").stdout == "[]\n"
+
+
+def test_models_of_a_folder(embed, plugins_dir):
+    """--plugins-dir adds models, before the subcommand's name as well as after it."""
+    after = embed("models", "--plugins-dir", plugins_dir).stdout
+    assert "word-lengths" in after
+    assert embed("--plugins-dir", plugins_dir, "models").stdout == after
+
+
+def test_two_models_of_one_name(embed):
+    """What would keep a server from starting is a sentence here."""
+    result = embed("models", models=[WordLengths(), WordLengths()], status=1)
+    assert result.stderr.startswith("Error: Two plugins register a model named 'word-lengths'")

@@ -1,0 +1,42 @@
+"""Progress on a terminal and elsewhere."""
+
+import re
+import signal
+
+import pytest
+
+from datasette_embeddings.cli.progress import duration, one_line
+
+TABLE = ("notes", "body", "-m", "held-by-file")
+
+
+def test_a_terminal_gets_a_bar(terminal, many, hold):
+    """Rows, a bar, the rate and the time left, on one line."""
+    shown = terminal("table", many, *TABLE, env=hold.env)
+    hold.wait_for_call()
+    shown.process.send_signal(signal.SIGINT)  # so that it ends with one batch, and a bar that is not full
+    shown.wait_for("Stopping after the batch in flight")
+    hold.release()
+    assert shown.wait() == 130
+    assert re.search(r"notes  \[###-+\]   10%  32 of 300 rows, [\d,.]+ rows/s, [\d.]+ s left", shown.output)
+    assert shown.output.endswith("notes is paused after 32 of 300 rows; the same command goes on where it stopped\r\n")
+
+
+def test_a_pipe_gets_no_bar(embed, many, plugins_dir):
+    """Nothing of it where there is no terminal: one line before, one after."""
+    result = embed("table", many, *TABLE, "--plugins-dir", plugins_dir)
+    assert result.stderr == "notes: embedding by held-by-file\n"
+    assert result.stdout.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.04, "0.0 s"), (9.94, "9.9 s"), (59.2, "59 s"), (125, "2 min 5 s"), (12000, "3 h 20 min")]
+)
+def test_durations(seconds, text):
+    """As a person says them."""
+    assert duration(seconds) == text
+
+
+def test_control_characters_are_not_shown():
+    """What came out of a database cannot command the terminal."""
+    assert one_line("a\x1b[2J\nb\u202eé 😀") == "a [2J b é 😀"
