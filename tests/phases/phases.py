@@ -1,0 +1,65 @@
+"""A plugin that ends or holds its server in one phase of a job: $FAKE_PHASE, from the $FAKE_PHASE_AFTER-th call on.
+
+read, model, write and sweep: a file $FAKE_PHASE_MARK is made and nothing goes on until the server is killed.
+commit: the server kills itself while the transaction of a batch is being committed.
+"""
+
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from datasette import hookimpl
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a plugins folder is not importable by itself
+
+from fake_models import WordLengths
+
+from datasette_embeddings.engine import batches, jobs, models, saving
+from datasette_embeddings.engine.running import pace, walk
+
+PHASE = os.environ.get("FAKE_PHASE")
+AFTER = int(os.environ.get("FAKE_PHASE_AFTER", "1"))
+pace.LARGEST_BATCH = int(os.environ.get("FAKE_LARGEST_BATCH", pace.LARGEST_BATCH))
+
+
+def stop():
+    if PHASE == "commit":  # within the next milliseconds, whatever SQLite is then at
+        threading.Thread(
+            target=lambda: (time.sleep(random.random() / 300), os.kill(os.getpid(), signal.SIGKILL))
+        ).start()
+        return
+    Path(os.environ["FAKE_PHASE_MARK"]).touch()
+    threading.Event().wait()
+
+
+def stopping(function):
+    """The function, which stops the server as soon as it has been called often enough and has done its work."""
+    calls = []
+
+    def wrapped(*arguments, **options):
+        result = function(*arguments, **options)
+        calls.append(1)
+        if len(calls) >= AFTER:
+            stop()
+        return result
+
+    return wrapped
+
+
+if PHASE == "read":
+    batches.Source.next_batch = stopping(batches.Source.next_batch)
+elif PHASE == "model":
+    walk.embed_contents = stopping(models.embed_contents)
+elif PHASE in ("write", "commit"):
+    jobs.advance = stopping(jobs.advance)  # the last statement before a batch is committed
+elif PHASE == "sweep":
+    saving.sweep = stopping(saving.sweep)
+
+
+@hookimpl
+def register_embedding_models(register):
+    register(WordLengths())
