@@ -52,14 +52,15 @@ class Progress:
 
     def _draw_bar(self, job: Job) -> None:
         if self._bar is None:
-            width = max(4, min(30, shutil.get_terminal_size().columns - 70))
-            label = one_line(self.label)[:16]
-            self._bar = click.progressbar(
-                length=1, label=label, file=sys.stderr, width=width, show_eta=False, item_show_func=_beside_the_bar
-            )
+            self._bar = click.progressbar(length=1, file=sys.stderr, show_eta=False, item_show_func=lambda text: text)
+        bar, text = self._bar, progress_text(job)
+        # A line that wraps would be drawn below itself again and again.
+        room = shutil.get_terminal_size().columns - len("  []  100%  ") - len(text) - 1
+        bar.label = one_line(self.label)[: max(0, min(20, room - 5))]
+        bar.width = max(0, min(30, room - len(bar.label)))
         # Not update(): a walk that begins anew goes back.
-        self._bar.length, self._bar.pos, self._bar.current_item = job.rows_total, job.rows_done, job
-        self._bar.render_progress()
+        bar.length, bar.pos, bar.current_item = job.rows_total, job.rows_done, text
+        bar.render_progress()
 
 
 def progress_text(job: Job) -> str:
@@ -94,7 +95,3 @@ def counted(number: int, noun: str) -> str:
 def one_line(text: str) -> str:
     """A text that came out of the database, without what a terminal would obey."""
     return "".join(character if character.isprintable() else " " for character in text)
-
-
-def _beside_the_bar(job: Job | None) -> str | None:
-    return progress_text(job) if job else None

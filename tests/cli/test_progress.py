@@ -18,8 +18,18 @@ def test_a_terminal_gets_a_bar(terminal, many, hold):
     shown.wait_for("Stopping after the batch in flight")
     hold.release()
     assert shown.wait() == 130
-    assert re.search(r"notes  \[###-+\]   10%  32 of 300 rows, [\d,.]+ rows/s, [\d.]+ s left", shown.output)
+    assert re.search(r"notes  \[##+-+\]   10%  32 of 300 rows, [\d,.]+ rows/s, [\d.]+ s left", shown.output)
     assert shown.output.endswith("notes is paused after 32 of 300 rows; the same command goes on where it stopped\r\n")
+
+
+def test_a_narrow_terminal(terminal, many, hold):
+    """The line never wraps, whatever that takes."""
+    hold.release()
+    shown = terminal("table", many, *TABLE, "--collection", "a rather long name", env={**hold.env, "COLUMNS": "50"})
+    assert shown.wait() == 0
+    (drawn,) = re.findall(r"\r\x1b\[\?25l([^\r]*)\x1b\[\?25h", shown.output)
+    assert "300 of 300 rows" in drawn
+    assert len(drawn.rstrip()) < 50
 
 
 def test_a_pipe_gets_no_bar(embed, many, plugins_dir):
