@@ -28,12 +28,15 @@ pace.LARGEST_BATCH = int(os.environ.get("FAKE_LARGEST_BATCH", pace.LARGEST_BATCH
 
 def stop():
     if PHASE == "commit":  # within the next milliseconds, whatever SQLite is then at
-        threading.Thread(
-            target=lambda: (time.sleep(random.random() / 300), os.kill(os.getpid(), signal.SIGKILL))
-        ).start()
+        threading.Thread(target=kill_soon).start()
         return
     Path(os.environ["FAKE_PHASE_MARK"]).touch()
     threading.Event().wait()
+
+
+def kill_soon():
+    time.sleep(random.random() / 300)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def stopping(function):
