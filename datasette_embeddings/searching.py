@@ -20,7 +20,10 @@ LONGEST_QUERY = 100_000  # characters: far more than any model reads
 
 
 def searcher(datasette, database: str, conn: sqlite3.Connection, collection: str) -> Searcher:
-    """A searcher of the collection as this connection sees it; NotFound where the database has none of that name."""
+    """A searcher of the collection as this connection sees it; NotFound where the database has none of that name.
+
+    Whoever is not an SQL function calls it, and searches, inside `engine.search.one_state(conn)`.
+    """
     from .engine.search import Searcher
 
     opener = functools.partial(compat.connect, datasette, datasette.get_database(database))
@@ -32,7 +35,8 @@ def caches_for(datasette) -> Caches:
     from .engine.search import Caches
 
     if not hasattr(datasette, "_embed_caches"):
-        datasette._embed_caches = Caches(registry_for(datasette).config.search_memory_mb * 1_000_000)
+        caches = Caches(registry_for(datasette).config.search_memory_mb * 1_000_000)
+        datasette.__dict__.setdefault("_embed_caches", caches)  # in one step: several threads may come first
     return datasette._embed_caches
 
 
@@ -54,4 +58,4 @@ def check_query(text: str) -> str:
         raise EmbedError("The query is empty: say what the rows should be about")
     if len(text) > LONGEST_QUERY:
         raise EmbedError(f"The query has {len(text):,} characters; at most {LONGEST_QUERY:,} are searched for")
-    return text
+    return text.encode("utf-8", "replace").decode()  # a lone surrogate, which JSON can hold, is no text for SQLite

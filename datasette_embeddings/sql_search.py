@@ -12,6 +12,7 @@ from .engine.errors import EmbedError
 from .searching import check_query, model_of, searcher
 
 REMEMBERED = 16  # answers a connection keeps: a join asks for the same one again and again
+REMEMBERED_SIZE = 4_000_000  # characters of all of them together; the last is kept whatever its size
 
 EmbedQuery = Callable[[str, str], bytes | None]  # model name, text; None where the time is up
 
@@ -40,15 +41,13 @@ class SearchFunctions:
         if query is None:
             return None
         try:
+            if self.conn.in_transaction:
+                # Nothing tells the state before a rollback from that after it, so nothing is remembered.
+                return self._search(kind, collection, query, k, among)
             place = (kind, collection, type(query), query, k, among, self._state(collection))
             if place not in self._answers:
-                answer = self._search(kind, collection, query, k, among)
-                if answer is None:
-                    return None
-                self._answers[place] = answer
-                while len(self._answers) > REMEMBERED:
-                    self._answers.popitem(last=False)
-            return self._answers[place]
+                self._remember(place, self._search(kind, collection, query, k, among))
+            return self._answers.get(place)
         except sqlite3.OperationalError as error:
             if "interrupted" not in str(error):
                 raise
@@ -57,8 +56,18 @@ class SearchFunctions:
 
     def _state(self, collection: str) -> tuple:
         """Differs whenever anything may have changed: a commit of another connection, or a write by this one."""
-        token = get_collection(self.conn, str(collection)).token
-        return token, self.conn.execute("pragma data_version").fetchone()[0], self.conn.total_changes
+        pragmas = ("data_version", "schema_version")  # VACUUM, which renumbers rowids, counts as no change of a row
+        read = [self.conn.execute(f"pragma {name}").fetchone()[0] for name in pragmas]
+        return get_collection(self.conn, str(collection)).token, *read, self.conn.total_changes
+
+    def _remember(self, place: tuple, answer: str | None) -> None:
+        if answer is None:  # the time is up
+            return
+        self._answers[place] = answer
+        while len(self._answers) > 1 and (
+            len(self._answers) > REMEMBERED or sum(map(len, self._answers.values())) > REMEMBERED_SIZE
+        ):
+            self._answers.popitem(last=False)
 
     def _search(self, kind: str, name: str, query: object, k: int, among: str | None) -> str | None:
         # On first use: it comes with numpy.

@@ -72,8 +72,8 @@ def read_centre(conn: sqlite3.Connection, codes: Codes) -> Floats:
     """The centre that the codes are made with; zeros where the collection has none yet."""
     import numpy as np
 
-    row = conn.execute("select centre from _embed_collections where id = ?", (codes.collection_id,)).fetchone()
-    return np.zeros(codes.dimensions, np.float32) if row[0] is None else np.frombuffer(row[0], "<f4")
+    blob = _stored_centre(conn, codes)
+    return np.zeros(codes.dimensions, np.float32) if blob is None else np.frombuffer(blob, "<f4")
 
 
 def record(
@@ -88,7 +88,7 @@ def record(
     centre = read_centre(conn, codes)
     for block, (filled, emptied) in changes.items():
         _patch(conn, codes, token, block, centre, filled, emptied)
-    if not centre.any() and _has_enough(conn, codes):
+    if _stored_centre(conn, codes) is None and _has_enough(conn, codes):
         rebuild(conn, codes, token)
 
 
@@ -125,6 +125,9 @@ def _patch(
 
     from .codes.blocks import patch_block
 
+    if emptied and not _has_vectors(conn, codes, block):
+        conn.execute(f"delete from {quote(codes.table)} where block = ?", (block,))
+        return
     first = block * SLOTS
     packed = patch_block(
         next((blob for _, blob in read_blocks(conn, codes, [block])), None),
@@ -146,17 +149,30 @@ def _matrix(vectors: Iterable[bytes], dimensions: int) -> Floats:
     return np.frombuffer(b"".join(vectors), "<f4").astype(np.float32, copy=False).reshape(-1, dimensions)
 
 
+def _stored_centre(conn: sqlite3.Connection, codes: Codes) -> bytes | None:
+    row = conn.execute("select centre from _embed_collections where id = ?", (codes.collection_id,)).fetchone()
+    return None if row is None else row[0]
+
+
+def _has_vectors(conn: sqlite3.Connection, codes: Codes, block: int) -> bool:
+    sql = f"select 1 from {quote(codes.vector_table)} where vector_id >= ? and vector_id < ? limit 1"
+    return conn.execute(sql, (block * SLOTS, (block + 1) * SLOTS)).fetchone() is not None
+
+
 def _has_enough(conn: sqlite3.Connection, codes: Codes) -> bool:
     sql = f"select 1 from {quote(codes.vector_table)} limit 1 offset {CENTRE_AFTER - 1}"
     return conn.execute(sql).fetchone() is not None
 
 
 def _sample(conn: sqlite3.Connection, codes: Codes) -> list[bytes]:
-    """Vectors drawn evenly over the whole table."""
-    last = conn.execute(f"select max(vector_id) from {quote(codes.vector_table)}").fetchone()[0]
+    """Vectors drawn evenly over the whole table; ids that are gone are stood in for by the next ones."""
+    first, last = conn.execute(f"select min(vector_id), max(vector_id) from {quote(codes.vector_table)}").fetchone()
     if last is None:
         return []
-    step = max(1, last // CENTRE_SAMPLE)
-    sql = f"select vector from {quote(codes.vector_table)} where vector_id in (select value from json_each(?))"
-    wanted = "[" + ",".join(map(str, range(1, last + 1, step))) + "]"
+    step = max(1, (last - first) // CENTRE_SAMPLE)
+    wanted = "[" + ",".join(map(str, range(first, last + 1, step))) + "]"
+    following = f"(select min(vector_id) from {quote(codes.vector_table)} where vector_id >= j.value)"
+    sql = (
+        f"select vector from {quote(codes.vector_table)} where vector_id in (select {following} from json_each(?) as j)"
+    )
     return [row[0] for row in conn.execute(sql, (wanted,))]

@@ -5,5 +5,6 @@ from .caches import Caches
 from .hybrid import search_both, search_words
 from .matches import Match, parse_key
 from .meaning import Searcher
+from .states import one_state
 
-__all__ = ["Among", "Caches", "Match", "Searcher", "listed", "parse_key", "search_both", "search_words"]
+__all__ = ["Among", "Caches", "Match", "Searcher", "listed", "one_state", "parse_key", "search_both", "search_words"]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..errors import EmbedError
 from ..identifiers import quote
-from ..rows import from_json
 from ..tables import SourceTable
+from .matches import Key, parse_json, parse_part
 
-MOST_BINARY = 30_000  # keys with binary in them, each a parameter of its own; SQLite takes 32,766
+MOST_BOUND = 30_000  # parts of keys that JSON cannot hold, each a parameter of its own; SQLite takes 32,766
 
 
 @dataclass(frozen=True)
@@ -26,46 +27,54 @@ class Among:
         names = [f"k{number}" for number in range(len(source.keys))]
         columns = [key.stored if stored else key.name for key in source.keys]
         on = " and ".join(f"t.{quote(column)} = f.{name}" for column, name in zip(columns, names, strict=True))
+        # Not plainly `f`: the query may read a table of that name, and would then read itself.
         return (
-            f"with f({', '.join(names)}) as ({self.sql}) select {select} from f cross join {quote(table)} as t on {on}"
+            f"with _embed_among({', '.join(names)}) as ({self.sql})"
+            f" select {select} from _embed_among as f cross join {quote(table)} as t on {on}"
         )
 
 
 def listed(source: SourceTable, text: object) -> Among:
     """The rows whose keys a JSON array lists; keys that no row has are passed over."""
-    keys = _parsed(source, text)
-    if any(isinstance(part, dict) for key in keys for part in (key if isinstance(key, list) else [key])):
-        return _bound(source, keys)
+    given = parse_json(text)
+    if not isinstance(given, list):
+        raise EmbedError("`among` is a JSON array of row keys, as json_group_array() makes it")
     several = len(source.keys) > 1
+    keys = [_key(source, key, several) for key in given]
+    if any(_must_be_bound(part) for key in keys for part in key):
+        return _bound(keys)
     values = [f"json_extract(j.value, '$[{number}]')" if several else "j.value" for number in range(len(source.keys))]
     return Among(f"select {', '.join(values)} from json_each(:embed_among) as j", {"embed_among": text})
 
 
-def _parsed(source: SourceTable, text: object) -> list[object]:
+def _key(source: SourceTable, given: object, several: bool) -> Key:
+    """One row key as Python's values, or an error that shows it."""
     try:
-        keys = json.loads(text) if isinstance(text, str) else None
+        if isinstance(given, list) != several or (isinstance(given, list) and len(given) != len(source.keys)):
+            raise ValueError
+        return tuple(parse_part(part) for part in (given if isinstance(given, list) else [given]))
     except ValueError:
-        keys = None
-    if not isinstance(keys, list):
-        raise EmbedError("`among` is a JSON array of row keys, as json_group_array() makes it")
-    for key in keys:
-        if isinstance(key, list) != (len(source.keys) > 1) or (isinstance(key, list) and len(key) != len(source.keys)):
-            columns = ", ".join(column.stored for column in source.keys)
-            shape = f"an array of {columns}" if len(source.keys) > 1 else f"a value of {columns}"
-            raise EmbedError(f"Each row key in `among` is {shape}, not {json.dumps(key, ensure_ascii=False)[:100]}")
-    return keys
+        columns = ", ".join(column.stored for column in source.keys)
+        shape = f"an array of {columns}" if several else f"a value of {columns}"
+        raise EmbedError(
+            f"Each row key in `among` is {shape}, not {json.dumps(given, ensure_ascii=False)[:100]}"
+        ) from None
 
 
-def _bound(source: SourceTable, keys: list[object]) -> Among:
-    """Keys with binary in them: JSON has none, so each is bound by itself."""
+def _must_be_bound(part: object) -> bool:
+    """JSON has no binary and no infinity, and SQLite cuts JSON's texts at a NUL."""
+    return isinstance(part, bytes) or part in (math.inf, -math.inf) or (isinstance(part, str) and "\0" in part)
+
+
+def _bound(keys: list[Key]) -> Among:
     parameters: dict[str, object] = {}
     rows = []
     for key in keys:
         names = []
-        for part in key if isinstance(key, list) else [key]:
+        for part in key:
             names.append(f":embed_{len(parameters)}")
-            parameters[names[-1][1:]] = from_json(part)
+            parameters[names[-1][1:]] = part
         rows.append(f"({', '.join(names)})")
-    if len(parameters) > MOST_BINARY:
-        raise EmbedError(f"`among` takes at most {MOST_BINARY:,} keys that hold binary")
+    if len(parameters) > MOST_BOUND:
+        raise EmbedError(f"`among` takes at most {MOST_BOUND:,} values that JSON has no form for, such as binary")
     return Among(f"values {', '.join(rows)}", parameters)

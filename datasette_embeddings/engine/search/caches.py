@@ -28,6 +28,7 @@ class Caches:
 
     def __init__(self, budget: int) -> None:
         self.budget = budget  # bytes
+        self._room = budget // 2  # for one collection's vectors; one that needs more gets by with codes
         self._lock = threading.Lock()
         self._entries: OrderedDict[tuple[str, int], _Entry] = OrderedDict()
 
@@ -40,10 +41,8 @@ class Caches:
         entry = self._entry(database, collection.id)
         view = entry.view
         if view is None or view.token != collection.token:
-            view = self._refreshed(entry, collection, opener)
-        if view is None:
-            return load(conn, collection.codes, collection.token)
-        return view if view.token == collection.token else renew(view, conn, collection.codes, collection.token)
+            view = self._refreshed(entry, collection, opener) or view
+        return _brought_to(view, conn, collection, self._room)
 
     def _entry(self, database: str, collection_id: int) -> _Entry:
         with self._lock:
@@ -52,11 +51,11 @@ class Caches:
             return entry
 
     def _refreshed(self, entry: _Entry, wanted: Collection, opener: Opener) -> View | None:
-        """The entry's view brought to what is committed; None where the collection is not committed at all."""
+        """The entry's view brought to what is committed; None where that is another collection or cannot be read."""
         with entry.lock:
             if entry.view is not None and entry.view.token == wanted.token:
                 return entry.view  # another thread did it meanwhile
-            view = _committed(entry.view, wanted, opener)
+            view = _committed(entry.view, wanted, opener, self._room)
             if view is not None:
                 entry.view = view
                 self._keep_to_budget()
@@ -72,15 +71,22 @@ class Caches:
                         entry.view = None
 
 
-def _committed(view: View | None, wanted: Collection, opener: Opener) -> View | None:
-    with closing(opener()) as conn:
-        conn.execute("begin")  # one state of the file for all that is read
-        try:
+def _committed(view: View | None, wanted: Collection, opener: Opener, room: int) -> View | None:
+    try:
+        with closing(opener()) as conn:
+            # Who holds a lock against us waits for the connection that asks to end its read: to wait too is a deadlock.
+            conn.execute("pragma busy_timeout = 0")
+            conn.execute("begin")  # one state of the file for all that is read
             collection = collection_by_id(conn, wanted.id)
-        except (NotFound, sqlite3.OperationalError):
-            return None
-        if collection.name != wanted.name or collection.dimensions != wanted.dimensions:
-            return None
-        if view is None:
-            return load(conn, collection.codes, collection.token)
-        return view if view.token == collection.token else renew(view, conn, collection.codes, collection.token)
+            if collection.name != wanted.name or collection.dimensions != wanted.dimensions:
+                return None
+            return _brought_to(view, conn, collection, room)
+    except (NotFound, sqlite3.OperationalError):  # not committed, or locked: the asking connection reads for itself
+        return None
+
+
+def _brought_to(view: View | None, conn: sqlite3.Connection, collection: Collection, room: int) -> View:
+    """What the connection sees of the collection, from what an older or newer view holds of it."""
+    if view is None:
+        return load(conn, collection.codes, collection.token, room)
+    return view if view.token == collection.token else renew(view, conn, collection.codes, collection.token, room)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..errors import EmbedError
-from ..rows import key_from_json, to_json
+from ..rows import from_json, to_json
 from ..tables import SourceTable
 
 Key = tuple[object, ...]
+
+MOST = 10**9  # matches: who asks for more means all rows, and ten times as many are still an SQLite integer
 
 
 @dataclass(frozen=True)
@@ -38,16 +41,37 @@ def parse_key(source: SourceTable, given: object) -> Key:
     """A row key: the value itself where the key has one column, a JSON array where it has several."""
     if len(source.keys) == 1:
         return (given,)
-    wanted = f"The key of {source.name} is a JSON array of {', '.join(key.stored for key in source.keys)}"
-    if not isinstance(given, str):
-        raise EmbedError(wanted)
     try:
-        values = key_from_json(given)
-    except (ValueError, TypeError, KeyError):
-        raise EmbedError(f"{wanted}, not {given!r}") from None
-    if len(values) != len(source.keys):
-        raise EmbedError(f"{wanted}, not {given!r}")
-    return values
+        values = parse_json(given)
+        if not isinstance(values, list) or len(values) != len(source.keys):
+            raise ValueError
+        return tuple(parse_part(value) for value in values)
+    except ValueError:
+        columns = ", ".join(key.stored for key in source.keys)
+        raise EmbedError(f"The key of {source.name} is a JSON array of {columns}, not {str(given)[:100]!r}") from None
+
+
+def parse_json(text: object) -> object:
+    """What a JSON text says; None where it is none that SQLite too can read."""
+    try:
+        return json.loads(text, parse_constant=_refuse) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def parse_part(given: object) -> object:
+    """One column's value out of a row key in JSON, or ValueError."""
+    try:
+        value = from_json(given)
+        if isinstance(value, str):
+            value.encode()  # a lone surrogate is no text for SQLite
+    except (KeyError, TypeError):
+        raise ValueError from None
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        value = float(str(value))  # as SQLite reads it: inf where it is beyond a float too
+    if value is not None and not isinstance(value, str | int | float | bytes):
+        raise ValueError
+    return value
 
 
 def check_count(k: object) -> int:
@@ -56,7 +80,11 @@ def check_count(k: object) -> int:
         k = int(k)
     if not isinstance(k, int) or isinstance(k, bool) or k < 1:
         raise EmbedError(f"The number of matches must be a whole number from 1 on, not {k!r}")
-    return k
+    return min(k, MOST)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
 
 
 def _place(value: object) -> tuple[int, object]:

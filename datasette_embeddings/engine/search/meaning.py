@@ -1,26 +1,24 @@
-"""Search by meaning: candidates from memory, scored in float64 from the stored vectors, checked against their rows."""
+"""Search by meaning: candidates from memory, scored exactly, and no match that its row does not bear out."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..collections import Collection
-from ..contents import content_hash
-from ..errors import NotFound, VectorError
-from ..exact import Ids, cosines
+from ..errors import Conflict, NotFound, VectorError
+from ..exact import Ids
 from ..identifiers import quote
-from ..rows import reader, selected
 from ..tables import SourceTable, source_table
 from ..vectors import decode
 from .among import Among
 from .caches import Caches, Opener
+from .candidates import Candidate, current, scored
 from .matches import Key, Match, check_count, sort_key
 from .views import View
 
@@ -28,18 +26,11 @@ POOL = 320  # codes worth rescoring for ten matches; docs/search-internals.md ha
 GROWTH = 4
 
 
-@dataclass(frozen=True)
-class _Scored:
-    """A candidate with its true score."""
-
-    vector_id: int
-    key: Key
-    content_hash: bytes
-    score: float
-
-
 class Searcher:
-    """Searches one collection as one connection sees it."""
+    """Searches one collection as one connection sees it.
+
+    An SQL function sees one state of the file, that of its statement; whoever else searches keeps `one_state` open.
+    """
 
     def __init__(
         self, conn: sqlite3.Connection, collection: Collection, caches: Caches, database: str, opener: Opener
@@ -47,6 +38,7 @@ class Searcher:
         self.conn, self.collection = conn, collection
         self.source: SourceTable = source_table(conn, collection.table)
         self._caches, self._database, self._opener = caches, database, opener
+        self._check_key()
 
     @cached_property
     def view(self) -> View:
@@ -56,7 +48,10 @@ class Searcher:
     def nearest(
         self, query: bytes, k: int = 10, *, among: Among | None = None, leave_out: Iterable[int] = ()
     ) -> list[Match]:
-        """The k rows nearest to a query vector, fewer where there are no more; each true of its row as it is now."""
+        """The k rows nearest to a query vector, fewer where there are no more; each true of its row as it is now.
+
+        Nothing is near a zero vector, nor is a row whose vector is zero near anything.
+        """
         k = check_count(k)
         vector = decode(query)
         if self.collection.dimensions is None:
@@ -70,32 +65,33 @@ class Searcher:
 
     def similar(self, key: Key, k: int = 10, *, among: Among | None = None) -> list[Match]:
         """The k rows nearest to a row, itself left out; an error where it has no vector that is true of it."""
-        own = self.vector_of(key)
-        return self.nearest(own[1], k, among=among, leave_out=[own[0]])
+        vector_id, vector = self.vector_of(key)
+        return self.nearest(vector, k, among=among, leave_out=[vector_id])
 
     def vector_of(self, key: Key) -> tuple[int, bytes]:
         """A row's vector id and vector."""
-        where = " and ".join(f"{quote(column.stored)} = ?" for column in self.source.keys)
-        row = self.conn.execute(
-            f"select vector_id, vector from {quote(self.collection.vector_table)} where {where}", key
-        ).fetchone()
+        row = self._stored(key)
         name = json.dumps([str(value) for value in key], ensure_ascii=False)[1:-1]
         if row is None:
             raise NotFound(f"The row {name} of {self.source.name} has no vector in {self.collection.name!r}")
-        if not self.current([row[0]]):
+        if not current(self.conn, self.collection, self.source, {row[0]: row[1]}):
             raise NotFound(
                 f"The row {name} of {self.source.name} is gone, or changed since it was embedded: update the collection"
             )
-        return row[0], row[1]
+        return row[0], row[2]
 
     def scores(self, query: bytes, keys: Iterable[Key]) -> dict[Key, float]:
         """The scores of these rows with a query vector, for those that have a vector that is true of them."""
+        stored = {row[0]: (key, row[1]) for key in keys if (row := self._stored(key)) is not None}
+        rows = current(self.conn, self.collection, self.source, {place: pair[1] for place, pair in stored.items()})
+        found = scored(self.conn, self.collection, self.source, decode(query), rows)
+        return {stored[candidate.vector_id][0]: candidate.score for candidate in found}
+
+    def _stored(self, key: Key) -> tuple[int, bytes, bytes] | None:
         where = " and ".join(f"{quote(column.stored)} = ?" for column in self.source.keys)
-        sql = f"select vector_id from {quote(self.collection.vector_table)} where {where}"
-        ids = [row[0] for key in keys for row in self.conn.execute(sql, key)]
-        current = self.current(ids)
-        found = self.scored(decode(query), [vector_id for vector_id in ids if vector_id in current])
-        return {candidate.key: candidate.score for candidate in found}
+        sql = f"select vector_id, content_hash, vector from {quote(self.collection.vector_table)} where {where}"
+        row = self.conn.execute(sql, key).fetchone()
+        return None if row is None else (row[0], row[1], row[2])
 
     def _ids(self, among: Among | None) -> Ids | None:
         """The vector ids of the rows that may be ranked."""
@@ -105,37 +101,14 @@ class Searcher:
         rows = self.conn.execute(sql, dict(among.parameters)).fetchall()
         return np.fromiter((row[0] for row in rows), np.int64, len(rows))
 
-    def current(self, vector_ids: list[int]) -> set[int]:
-        """Those of the vector ids whose row is there and still says what was embedded."""
-        rows = reader(self.source, self.collection)
-        values = ", ".join(["v.vector_id", "v.content_hash", *selected(rows.recipe)])
-        found = self.conn.execute(
-            f"select {values} from {quote(self.collection.vector_table)} as v"
-            f" cross join {quote(self.source.name)} as t on {self.source.joined('t', 'v')}"
-            " where v.vector_id in (select value from json_each(?))",
-            (json.dumps(vector_ids),),
-        )
-        current = set()
-        for row in found:
-            content = rows.recipe.content(row[2:])
-            if content is not None and content_hash(content) == row[1]:
-                current.add(row[0])
-        return current
-
-    def scored(self, query: NDArray[np.float64], vector_ids: list[int]) -> list[_Scored]:
-        """These candidates with their float64 scores."""
-        keys = ", ".join(quote(column.stored) for column in self.source.keys)
-        rows = self.conn.execute(
-            f"select vector_id, content_hash, vector, {keys} from {quote(self.collection.vector_table)}"
-            " where vector_id in (select value from json_each(?))",
-            (json.dumps(vector_ids),),
-        ).fetchall()
-        scores = cosines(query, [row[2] for row in rows])
-        return [
-            _Scored(row[0], tuple(row[3:]), row[1], float(score))
-            for row, score in zip(rows, scores, strict=True)
-            if not np.isnan(score)
-        ]
+    def _check_key(self) -> None:
+        """A table that was rebuilt with another key has rows that no stored vector can be matched with."""
+        columns = self.conn.execute("select name from pragma_table_info(?)", (self.collection.vector_table,))
+        if not {key.stored for key in self.source.keys} <= {row[0] for row in columns}:
+            raise Conflict(
+                f"{self.source.name} has another primary key than when it was embedded: delete the collection "
+                f"{self.collection.name!r} and embed the table again"
+            )
 
 
 class _Round:
@@ -146,41 +119,47 @@ class _Round:
     ) -> None:
         self.searcher, self.query, self.k = searcher, query, k
         self.among, self.leave_out = among, leave_out
-        self.scored: dict[int, _Scored] = {}
-        self.checked: dict[int, bool] = {}
+        self.scored: dict[int, Candidate] = {}
+        self.rows: dict[int, Key | None] = {}  # of those that were checked, by vector id; None where it failed
 
     def matches(self) -> list[Match]:
         """The best k whose rows still say what was embedded."""
-        index = self.searcher.view.index
+        view = self.searcher.view
+        index = view.index
         k = min(self.k, len(index))
         pool = k + len(self.leave_out)
-        if not self.searcher.view.is_exact:
+        if not view.is_exact:
             pool = max(POOL, GROWTH * pool)
         while True:
             ids = index.nearest(self.query, pool, self.among)
-            self._score([int(vector_id) for vector_id in ids if int(vector_id) not in self.scored])
-            matches = self._best(k)
-            if len(matches) >= k or pool >= len(index) or len(ids) < pool:
+            self._score(ids.tolist())
+            all_known = pool >= len(index) or len(ids) < pool
+            # Of more than the pool some are there only because float32 cannot tell them from those that are not.
+            certain = len(self.scored) if all_known or not view.is_exact else pool - len(self.leave_out)
+            matches = self._best(k, certain)
+            if len(matches) >= k or all_known:
                 return matches
             pool = min(pool * GROWTH, len(index))
 
     def _score(self, vector_ids: list[int]) -> None:
-        wanted = [vector_id for vector_id in vector_ids if vector_id not in self.leave_out]
-        self.scored.update({found.vector_id: found for found in self.searcher.scored(self.query, wanted)})
+        wanted = [place for place in vector_ids if place not in self.scored and place not in self.leave_out]
+        searcher = self.searcher
+        for candidate in scored(searcher.conn, searcher.collection, searcher.source, self.query, wanted):
+            self.scored[candidate.vector_id] = candidate
 
-    def _best(self, k: int) -> list[Match]:
-        order = sorted(self.scored.values(), key=lambda found: sort_key(found.score, found.key))
+    def _best(self, k: int, certain: int) -> list[Match]:
+        order = sorted(self.scored.values(), key=lambda found: sort_key(found.score, found.key))[:certain]
         matches: list[Match] = []
-        start = 0
-        while len(matches) < k and start < len(order):
-            part = order[start : start + k]  # most stand the check, so most searches check once
-            start += len(part)
-            self._check([found.vector_id for found in part])
-            matches += [Match(found.key, found.score) for found in part if self.checked[found.vector_id]]
+        for start in range(0, len(order), max(k, 1)):  # most stand the check, so most searches check once
+            part = order[start : start + k]
+            self._check(part)
+            matches += [Match(key, found.score) for found in part if (key := self.rows[found.vector_id]) is not None]
+            if len(matches) >= k:
+                break
         return matches[:k]
 
-    def _check(self, vector_ids: list[int]) -> None:
-        unchecked = [vector_id for vector_id in vector_ids if vector_id not in self.checked]
+    def _check(self, candidates: list[Candidate]) -> None:
+        unchecked = {found.vector_id: found.content_hash for found in candidates if found.vector_id not in self.rows}
         if unchecked:
-            current = self.searcher.current(unchecked)
-            self.checked.update({vector_id: vector_id in current for vector_id in unchecked})
+            rows = current(self.searcher.conn, self.searcher.collection, self.searcher.source, unchecked)
+            self.rows.update({place: rows.get(place) for place in unchecked})

@@ -30,36 +30,40 @@ class View:
         return isinstance(self.index, ExactIndex)
 
 
-def load(conn: sqlite3.Connection, codes: Codes, token: int) -> View:
-    """The view of what this connection sees; the caller keeps one read transaction open meanwhile."""
+def load(conn: sqlite3.Connection, codes: Codes, token: int, room: int) -> View:
+    """The view of what this connection sees; the caller keeps one read transaction open meanwhile.
+
+    `room`: bytes of memory that exact vectors may take; more are searched by their codes.
+    """
     tokens = block_tokens(conn, codes)
-    if _is_small(tokens):
+    if _is_small(tokens, codes, room):
         index: ExactIndex | CodeIndex = ExactIndex.from_vectors(_batches(conn, codes, sorted(tokens)))
     else:
         index = CodeIndex.from_blocks(read_centre(conn, codes), read_blocks(conn, codes, sorted(tokens)))
     return View(token, tokens, index)
 
 
-def renew(view: View, conn: sqlite3.Connection, codes: Codes, token: int) -> View:
+def renew(view: View, conn: sqlite3.Connection, codes: Codes, token: int, room: int) -> View:
     """This view brought to what the connection sees: only the blocks that changed are read."""
     tokens = block_tokens(conn, codes)
     changed = [block for block in tokens if tokens[block] != view.tokens.get(block)]
     gone = [block for block in view.tokens if block not in tokens]
-    if view.is_exact != _is_small(tokens) or len(changed) > len(tokens) // 2:
-        return load(conn, codes, token)
+    if view.is_exact != _is_small(tokens, codes, room) or len(changed) > len(tokens) // 2:
+        return load(conn, codes, token, room)
     if isinstance(view.index, ExactIndex):
         exact = view.index
         for block in (*changed, *gone):
             exact = exact.with_block(block, *_block(conn, codes, block))
         return View(token, tokens, exact)
     if not np.array_equal(view.index.centre, read_centre(conn, codes)):
-        return load(conn, codes, token)
+        return load(conn, codes, token, room)
     blocks = [*read_blocks(conn, codes, changed), *((block, None) for block in gone)]
     return View(token, tokens, view.index.with_blocks(blocks))
 
 
-def _is_small(tokens: dict[int, int]) -> bool:
-    return len(tokens) * SLOTS <= EXACT_UP_TO
+def _is_small(tokens: dict[int, int], codes: Codes, room: int) -> bool:
+    vectors = len(tokens) * SLOTS
+    return vectors <= EXACT_UP_TO and vectors * codes.dimensions * 4 <= room
 
 
 def _batches(conn: sqlite3.Connection, codes: Codes, blocks: list[int]) -> Iterator[tuple[Ids, NDArray[np.floating]]]:

@@ -1,0 +1,84 @@
+"""Candidates of a search: scored in float64 from the stored vectors, then checked against their rows."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..collections import Collection
+from ..contents import content_hash
+from ..exact import cosines
+from ..identifiers import quote
+from ..rows import reader, selected
+from ..tables import SourceTable
+from .matches import Key
+
+BATCH = 2_000  # candidates read at a time: 3 MB at 384 dimensions, so that no k takes all memory
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A stored vector with its true score."""
+
+    vector_id: int
+    key: Key  # as stored; the row may spell it otherwise where the key ignores case
+    content_hash: bytes
+    score: float
+
+
+def scored(
+    conn: sqlite3.Connection,
+    collection: Collection,
+    source: SourceTable,
+    query: NDArray[np.float64],
+    vector_ids: Iterable[int],
+) -> Iterator[Candidate]:
+    """These vectors with their scores; a zero vector has none and is left out."""
+    keys = ", ".join(quote(column.stored) for column in source.keys)
+    sql = (
+        f"select vector_id, content_hash, vector, {keys} from {quote(collection.vector_table)}"
+        " where vector_id in (select value from json_each(?))"
+    )
+    for part in _parts(vector_ids):
+        rows = conn.execute(sql, (json.dumps(part),)).fetchall()
+        scores = cosines(query, [row[2] for row in rows])
+        for row, score in zip(rows, scores.tolist(), strict=True):
+            if score == score:  # not NaN
+                yield Candidate(row[0], tuple(row[3:]), row[1], score)
+
+
+def current(
+    conn: sqlite3.Connection, collection: Collection, source: SourceTable, hashes: Mapping[int, bytes]
+) -> dict[int, Key]:
+    """Those of the vectors, given by id with the hash of their content, whose row still says what was embedded.
+
+    By vector id, the row's key as the row has it now.
+    """
+    rows = reader(source, collection)
+    keys = [f"t.{quote(column.name)}" for column in source.keys]
+    sql = (
+        f"select {', '.join(['v.vector_id', *keys, *selected(rows.recipe)])}"
+        f" from {quote(collection.vector_table)} as v"
+        f" cross join {quote(source.name)} as t on {source.joined('t', 'v')}"
+        " where v.vector_id in (select value from json_each(?))"
+    )
+    found: dict[int, Key] = {}
+    end = 1 + len(keys)
+    for part in _parts(hashes):
+        for row in conn.execute(sql, (json.dumps(part),)):
+            content = rows.recipe.content(row[end:])
+            if content is not None and content_hash(content) == hashes[row[0]]:
+                found[row[0]] = tuple(row[1:end])
+    return found
+
+
+def _parts(vector_ids: Iterable[int]) -> Iterator[list[int]]:
+    ids = iter(vector_ids)
+    while part := list(islice(ids, BATCH)):
+        yield part

@@ -1,0 +1,123 @@
+"""Collections whose vectors a test writes down, and searching them with the engine alone."""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+from contextlib import closing, contextmanager
+
+from embedded import embed, make_file
+
+from datasette_embeddings.engine import jobs
+from datasette_embeddings.engine.access import connect
+from datasette_embeddings.engine.collections import get_collection
+from datasette_embeddings.engine.models import EmbeddingModel
+from datasette_embeddings.engine.running import run_job
+from datasette_embeddings.engine.search import Caches, Searcher, one_state
+from datasette_embeddings.engine.vectors import encode
+
+PLENTY = 2**30  # bytes for a cache that nothing is to leave
+
+
+class Numbers(EmbeddingModel):
+    """A content is the JSON of its own vector; a word is its letters' places in the alphabet."""
+
+    model_id = "numbers"
+
+    def __init__(self):
+        self.contents = []
+
+    def embed_batch(self, contents):
+        self.contents += contents
+        return [json.loads(content) for content in contents]
+
+
+class OneConnection:
+    """An engine's way to a file by one connection: what it writes stays in the transaction that is open on it."""
+
+    def __init__(self, conn):
+        self.conn = conn
+
+    def read(self, fn):
+        return fn(self.conn)
+
+    write = read
+
+
+def notes(path, vectors, columns="id integer primary key, body text"):
+    """A file whose table `notes` holds these vectors, {key: [numbers]}, all of them embedded."""
+    rows = [(*(key if isinstance(key, tuple) else (key,)), json.dumps(vector)) for key, vector in vectors.items()]
+    make_file(path, f"create table notes ({columns})", **({"notes": rows} if rows else {}))
+    embed(path, "notes", ["body"], Numbers())
+    return path
+
+
+def embed_within(conn, name="notes"):
+    """One pass over the collection's table inside whatever transaction is open on the connection."""
+    job = jobs.create_job(conn, get_collection(conn, name).id)
+    assert jobs.claim(conn, job.id, "within")
+    return run_job(OneConnection(conn), job, "within", lambda _: Numbers())
+
+
+def searcher(conn, name="notes", caches=None):
+    """A searcher of what this connection sees of its file."""
+    path = conn.execute("pragma database_list").fetchone()[2]
+    return Searcher(conn, get_collection(conn, name), caches or Caches(PLENTY), "data", lambda: connect(path))
+
+
+@contextmanager
+def searching(path, name="notes", caches=None):
+    """A searcher on a connection of its own."""
+    with closing(connect(path)) as conn, one_state(conn):
+        yield searcher(conn, name, caches)
+
+
+def nearest(path, vector, k=10, caches=None, **options):
+    """[(key, score)], best first; a key of one column is the value itself."""
+    with searching(path, caches=caches) as search:
+        return pairs(search.nearest(encode(vector), k, **options))
+
+
+def keys(path, vector, k=10, **options):
+    """The keys alone."""
+    return [key for key, _ in nearest(path, vector, k, **options)]
+
+
+def pairs(matches):
+    """Matches as (key, score)."""
+    return [(match.key[0] if len(match.key) == 1 else match.key, match.score) for match in matches]
+
+
+def reference(vectors, query):
+    """Every key with its cosine in float64, best first, equal ones by key; zero vectors have none."""
+    wanted = [float(number) for number in query]
+    scored = []
+    for key, vector in vectors.items():
+        lengths = math.hypot(*vector) * math.hypot(*wanted)
+        if lengths:
+            scored.append((-math.fsum(a * b for a, b in zip(vector, wanted, strict=True)) / lengths, key))
+    return [(key, -score) for score, key in sorted(scored)]
+
+
+def counted(monkeypatch, module, name):
+    """Every call of a module's function from now on: a list that grows by its arguments."""
+    calls, original = [], getattr(module, name)
+
+    def counting(*arguments, **options):
+        calls.append(arguments)
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(module, name, counting)
+    return calls
+
+
+def counting_connection(path):
+    """A connection, and a list that grows by every statement it runs."""
+    conn, statements = connect(path), []
+    conn.set_trace_callback(statements.append)
+    return conn, statements
+
+
+def rows(conn: sqlite3.Connection, sql, *values):
+    return [tuple(row) for row in conn.execute(sql, values)]
