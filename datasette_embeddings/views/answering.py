@@ -12,6 +12,7 @@ from ..engine.collections import get_collection
 from ..engine.errors import CannotEmbed, EmbedError, ModelError, NotFound, raising
 from ..permissions import EMBED_TABLE, may_embed_table, may_view_table
 from .visit import Visit
+from .words import without_folders
 
 
 def answering(endpoints):
@@ -28,7 +29,7 @@ def answering(endpoints):
         except ModelError as error:
             if raising():
                 raise
-            return await visit.error(str(error), error.status)
+            return await visit.error(without_folders(str(error)), error.status)
         except EmbedError as error:
             return await visit.error(str(error), error.status)
         except sqlite3.OperationalError as error:

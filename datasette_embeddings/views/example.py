@@ -13,7 +13,7 @@ from ..registry import Registry
 
 
 def example_sql(conn: sqlite3.Connection, collection: Collection, registry: Registry) -> str | None:
-    """The rows nearest to a question, or to one row where SQL may not use the model; None where the table has changed."""
+    """The rows nearest to a question, or to one row where SQL may not use the model; None without the table."""
     try:
         source = source_table(conn, collection.table)
         shown = _shown(source, collection)

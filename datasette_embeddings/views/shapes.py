@@ -43,7 +43,7 @@ def job_json(job: Job | None) -> dict[str, Any] | None:
     names = ("id", "status", "rows_total", "rows_done", "embedded", "reused", "unchanged", "empty", "failed")
     return {
         **{name: getattr(job, name) for name in (*names, "removed", "rate", "created", "started", "updated", "ended")},
-        "reason": without_folders(job.reason),
+        "reason": without_folders(job.reason) if job.reason else None,
         "seconds_left": job.seconds_left,
         "time_left": None if job.seconds_left is None else duration(job.seconds_left),
         "progress": progress(job),

@@ -8,13 +8,14 @@ from ..engine import jobs
 from ..engine.jobs import Job
 from ..engine.preview import Cut, Preview
 
-# The folders of an absolute path. Not those of a URL: its slashes follow a colon, a slash or a name.
-_FOLDERS = re.compile(r"(?<![\w.:/~])(?:[A-Za-z]:\\(?:[^\\/:*?\"<>|\s]+\\)*|~?/(?:[^\s/'\"]+/)+)")
+# The folders of an absolute path: in quotes up to the last slash, for they may hold blanks; elsewhere not those of a
+# URL, whose slashes follow a colon, a slash or a name.
+_FOLDERS = re.compile(r"""(?<=['"])~?/[^'"\n]*/|(?<![\w.:/~])(?:[A-Za-z]:\\(?:[^\\\s]+\\)*|~?/(?:[^\s/'"]+/)+)""")
 
 
-def without_folders(text: str | None) -> str | None:
+def without_folders(text: str) -> str:
     """A message of a model or of SQLite without the folders of this machine: the server's log has the whole."""
-    return text and _FOLDERS.sub("…/", text)
+    return _FOLDERS.sub("…/", text)
 
 
 def counted(number: int, noun: str) -> str:

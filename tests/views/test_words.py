@@ -1,0 +1,72 @@
+"""The sentences of the pages."""
+
+import pytest
+
+from datasette_embeddings.engine.preview import Cut, Preview
+from datasette_embeddings.views.words import amount, cut_off, duration, without_folders
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "less than a second"),
+        (1, "about 1 second"),
+        (89, "about 89 seconds"),
+        (90, "about 2 minutes"),
+        (3600, "about 60 minutes"),
+        (2 * 3600, "about 2 hours"),
+        (3_600_000, "about 1,000 hours"),
+    ],
+)
+def test_time_left(seconds, words):
+    """A time in words, no more exact than it is."""
+    assert duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("preview", "sentence"),
+    [
+        (Preview(1, 0, 5, True, ("to be",)), "1 row with 5 characters will be embedded"),
+        (
+            Preview(2, 1, 1234, True, ("to be",)),
+            "2 rows with 1,234 characters will be embedded; 1 row has nothing to embed",
+        ),
+        (
+            Preview(5000, 0, 9000, False, ("to be",)),
+            "More than 5,000 rows with more than 9,000 characters will be embedded",
+        ),
+        (Preview(0, 3, 0, True, ()), "There is nothing to embed: every row is empty here"),
+        (Preview(0, 0, 0, True, ()), "The table has no rows"),
+    ],
+)
+def test_what_will_be_embedded(preview, sentence):
+    """How much there is, and more where the counting was cut short."""
+    assert amount(preview, binary=False) == sentence
+
+
+def test_what_is_cut_off():
+    """A warning only where something is lost."""
+    assert cut_off(None, 256) is None
+    assert cut_off(Cut(1000, 0), 256) is None
+    assert cut_off(Cut(1000, 1), 256) == (
+        "1 of the first 1,000 contents is longer than the 256 tokens this model reads; the rest of each is not embedded"
+    )
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("", ""),
+        ("No such file: '/srv/models/a.bin'", "No such file: '…/a.bin'"),
+        ("No such file: '/srv/my models/a.bin'", "No such file: '…/a.bin'"),
+        ("\"~/my models/a.bin\" of '/srv/b'", "\"…/a.bin\" of '…/b'"),
+        ("~/models/a.bin", "…/a.bin"),
+        (r"C:\models\deep\a.bin is missing", "…/a.bin is missing"),
+        ("https://api.example.com/v1/embeddings refused", "https://api.example.com/v1/embeddings refused"),
+        ("sentence-transformers/all-MiniLM-L6-v2 and 3/4/5", "sentence-transformers/all-MiniLM-L6-v2 and 3/4/5"),
+        ("and/or, 1/2", "and/or, 1/2"),
+    ],
+)
+def test_folders_are_left_out(message, shown):
+    """Folders of the server go, and what only looks like one stays."""
+    assert without_folders(message) == shown
