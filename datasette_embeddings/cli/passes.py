@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from ..engine import jobs
 from ..engine.access import FileAccess
-from ..engine.collections import Collection, Definition, create_collection
+from ..engine.collections import Collection, Definition, create_collection, list_collections
+from ..engine.errors import NotFound
 from ..engine.models import EmbeddingModel
 from ..engine.running import run_job
 from ..engine.transactions import transaction
@@ -50,15 +51,16 @@ class Pass:
 
     def to_the_end(self) -> None:
         """Run or watch until the job has ended, was paused, or Ctrl-C was pressed."""
-        while True:
-            if self.is_ours:
-                self._run()
-            else:
-                self._watch()
-            if self.interrupts.asked or not self.job.is_active:
-                return
-            self.is_ours = self.access.write(lambda conn: jobs.claim(conn, self.job.id, self.owner))
-            self.look()
+        try:
+            self._stretch()
+            while self.job.is_active and not self.interrupts.asked:
+                self.is_ours = self.access.write(lambda conn: jobs.claim(conn, self.job.id, self.owner))
+                self.look()
+                self._stretch()
+        except (NotFound, sqlite3.OperationalError):
+            self._refuse_if_gone()
+            raise
+        self._refuse_if_gone()
 
     def look(self) -> None:
         """Read the job as it now stands."""
@@ -73,6 +75,16 @@ class Pass:
             self.progress.say(f"{name}: going on after {progress_text(job)}")
         else:
             self.progress.say(f"{name}: embedding by {self.collection.model}")
+
+    def _stretch(self) -> None:
+        if self.is_ours:
+            self._run()
+        else:
+            self._watch()
+
+    def _refuse_if_gone(self) -> None:
+        if self.collection.id not in {collection.id for collection in self.access.read(list_collections)}:
+            raise NotFound(f"{self.collection.name} was removed while it was being embedded")
 
     def _run(self) -> None:
         """Run it on a thread: a long call of the model would keep the main one from hearing Ctrl-C."""
@@ -89,8 +101,8 @@ class Pass:
                 stop.set()
                 self.progress.say("Stopping after the batch in flight; Ctrl-C again stops at once")
         self.job = future.result()
-        if self.job.status == jobs.RUNNING:
-            self.is_ours = False  # its lease ran out, as when the computer slept, and another took it up
+        # Another process may have it now: the lease ran out, as when the computer slept.
+        self.is_ours = self.job.status != jobs.RUNNING or self.job.owner == self.owner
 
     def _watch(self) -> None:
         """Show what another process does until it ends, gives the job back, or its lease runs out."""

@@ -3,9 +3,11 @@
 import sqlite3
 from contextlib import closing
 
+import pytest
 import servers
+from fake_models import WordLengths
 
-from datasette_embeddings.engine import jobs
+from datasette_embeddings.engine import access, jobs
 from datasette_embeddings.engine.collections import get_collection
 
 TABLE = ("notes", "body", "-m", "held-by-file")
@@ -75,6 +77,29 @@ def test_somebody_cancels(start, many, hold):
     act(many, "cancel")
     hold.release()
     assert "Error: Embedding notes was cancelled after " in command.wait(1)
+
+
+@pytest.mark.parametrize("collection", [[], ["notes"]])
+def test_somebody_removes(start, embed, many, hold, read, collection):
+    """A collection that is removed meanwhile is a sentence, for who embeds and for who watches, and stays removed."""
+    commands = [start("table", many, *TABLE, env=hold.env)]
+    hold.wait_for_call()
+    commands.append(start("table", many, *TABLE, env=hold.env))
+    commands[1].wait_for_output("is being embedded by another process")
+    embed("remove", many, *collection, "--yes")
+    hold.release()
+    for command in commands:
+        assert command.wait(1).endswith("\nError: notes was removed while it was being embedded\n")
+    assert read(many, "select name from sqlite_master where name like '%vectors%'") == []
+
+
+def test_a_locked_file(embed, many, monkeypatch):
+    """Another program's lock is waited for a while, and then named."""
+    monkeypatch.setattr(access, "LOCK_SECONDS", 0.1)
+    with closing(sqlite3.connect(many, isolation_level=None)) as conn:
+        conn.execute("begin exclusive")
+        result = embed("table", many, "notes", "body", models=[WordLengths()], status=1)
+    assert result.stderr.endswith("is locked\n")
 
 
 def test_the_table_can_be_written_meanwhile(start, many, hold, vectors):
