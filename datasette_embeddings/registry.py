@@ -9,7 +9,7 @@ from datasette.plugins import pm
 
 from .config import Config, read_config
 from .engine.errors import EmbedError, UnknownModel, raising
-from .engine.models import EmbeddingModel, describe
+from .engine.models import EmbeddingModel, describe, register_as
 
 INSTALL = "datasette install datasette-embed-sentence-transformers"
 NO_MODELS = f"No embedding model is installed. This installs one that runs on your own machine: {INSTALL}"
@@ -85,12 +85,14 @@ class Registry:
         names = (offer.model.model_id, *offer.aliases)
         if offer.fallback:
             name, *aliases = self._free(offer, names)
+            register_as(offer.model, name)
         else:
             for name in names:
                 self._refuse_clash(offer, name)
             name, *aliases = names
         sql = not (offer.model.needs_key or offer.model.remote) or self.config.allows_sql(*names)
-        entry = RegisteredModel(offer.model, name, tuple(dict.fromkeys(aliases)), offer.plugin, offer.version, sql)
+        aliases = [alias for alias in dict.fromkeys(aliases) if alias != name]
+        entry = RegisteredModel(offer.model, name, tuple(aliases), offer.plugin, offer.version, sql)
         self.models.append(entry)
         self._by_name.update(dict.fromkeys((name, *aliases), entry))
 
@@ -102,6 +104,8 @@ class Registry:
 
     def _refuse_clash(self, offer: _Offer, name: str) -> None:
         if (taken := self._by_name.get(name)) is not None and taken.model is not offer.model:
+            if taken.plugin == offer.plugin:
+                raise EmbedError(f"The plugin {offer.plugin} registers two models named {name!r}")
             raise EmbedError(
                 f"Two plugins register a model named {name!r}: {taken.plugin} and {offer.plugin}. Uninstall one of them"
             )

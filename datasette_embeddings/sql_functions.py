@@ -15,7 +15,7 @@ from .engine import vectors
 from .engine.collections import list_collections
 from .engine.contents import Content, content_hash
 from .engine.errors import EmbedError, raising
-from .engine.models import EmbeddingModel, embed_contents, is_ready, load
+from .engine.models import EmbeddingModel, embed_contents, is_ready, load, registered_name
 from .engine.vector_table import find_vector
 from .raised import raise_in_server
 from .registry import RegisteredModel, registry_for
@@ -32,8 +32,8 @@ def prepare_connection(conn: sqlite3.Connection, database: str, datasette) -> No
     embedding = _Embedding(conn, datasette)
     searching = SearchFunctions(conn, datasette, database, lambda name, text: embedding.embed(name, text, QUERY))
     scalars: list[tuple[str, int, Callable]] = [
-        ("embed", 2, embedding.embed),
-        ("embed", 3, embedding.embed),
+        ("embed", 2, _interruptible(conn, embedding.embed)),
+        ("embed", 3, _interruptible(conn, embedding.embed)),
         ("embed_models", 0, embedding.models),
         ("embed_cosine", 2, _null_for_null(vectors.cosine)),
         ("embed_dot", 2, _null_for_null(vectors.dot)),
@@ -48,7 +48,7 @@ def prepare_connection(conn: sqlite3.Connection, database: str, datasette) -> No
         ("embed_similar", searching.similar),
         ("embed_hybrid", searching.hybrid),
     ):
-        scalars += [(name, arguments, function) for arguments in (2, 3, 4)]
+        scalars += [(name, arguments, _interruptible(conn, function)) for arguments in (2, 3, 4)]
     for name, arguments, function in scalars:
         conn.create_function(name, arguments, _reported(datasette, name, function), deterministic=True)
 
@@ -65,9 +65,11 @@ class _Embedding:
     def __init__(self, conn: sqlite3.Connection, datasette) -> None:
         self.conn, self.datasette = conn, datasette
 
-    def embed(self, name: str, content: object, side: str = DOCUMENT) -> bytes | None:
+    def embed(self, name: object, content: object, side: str = DOCUMENT) -> bytes | None:
         """The vector of a content by this model; NULL for NULL."""
-        entry = registry_for(self.datasette).find(str(name))
+        if not isinstance(name, str):
+            raise EmbedError(f"The first argument of embed() is a model's id or alias, not {name!r}")
+        entry = registry_for(self.datasette).find(name)
         if side not in (QUERY, DOCUMENT):
             raise EmbedError(f"The third argument of embed() is 'query' or 'document', not {side!r}")
         if content is None:
@@ -97,7 +99,7 @@ class _Embedding:
         if same_side and (vector := self._stored(model, digest)) is not None:
             return vector
         remembered = _remembered(self.datasette)
-        place = (model.model_id, DOCUMENT if same_side else side, digest)
+        place = (registered_name(model), DOCUMENT if same_side else side, digest)
         vector = remembered.get(place)
         if vector is None and self._is_ready_in_time(model, content):
             vector = vectors.encode(embed_contents(model, [content], query=side == QUERY)[0])
@@ -107,8 +109,11 @@ class _Embedding:
     def _stored(self, model: EmbeddingModel, digest: bytes) -> bytes | None:
         """A vector of this content that one of this file's collections holds."""
         for collection in list_collections(self.conn):
-            if collection.model == model.model_id and (
-                vector := find_vector(self.conn, collection.vector_table, digest)
+            is_ours = collection.model == registered_name(model)
+            if (
+                is_ours
+                and model.dimensions in (None, collection.dimensions)
+                and (vector := find_vector(self.conn, collection.vector_table, digest))
             ):
                 return vector
         return None
@@ -153,9 +158,9 @@ def _loading(datasette, model: EmbeddingModel, content: Content) -> concurrent.f
     """The one load of this model that is under way, begun if there is none."""
     with _loading_lock:
         under_way = datasette.__dict__.setdefault("_embed_loading", {})
-        future = under_way.get(model.model_id)
+        future = under_way.get(registered_name(model))
         if future is None or (future.done() and not is_ready(model)):
-            future = under_way[model.model_id] = concurrent.futures.Future()
+            future = under_way[registered_name(model)] = concurrent.futures.Future()
             # A daemon thread: a load may take a minute, and the process must be free to end.
             threading.Thread(target=_load, args=(model, content, future), name="embed-load", daemon=True).start()
         return future
@@ -183,6 +188,22 @@ def _check_allowed(entry: RegisteredModel) -> None:
             f"The model {entry.name} needs a key or another server, and whoever may type SQL would spend it: "
             "name it under sql_models in the configuration of datasette-embed to allow that"
         )
+
+
+def _interruptible(conn: sqlite3.Connection, function: Callable) -> Callable:
+    """A time limit that strikes inside a query of ours ends the whole query as too long, not as an error of ours."""
+
+    @functools.wraps(function)
+    def wrapped(*arguments: object) -> object:
+        try:
+            return function(*arguments)
+        except sqlite3.OperationalError as error:
+            if str(error) != "interrupted":
+                raise
+            conn.interrupt()
+            return None
+
+    return wrapped
 
 
 def _null_for_null(function: Callable) -> Callable:

@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from .code_table import Codes, create_code_table, drop_code_table
 from .contents import Recipe, make_recipe
 from .errors import CannotEmbed, Conflict, EmbedError, NotFound
-from .models import EmbeddingModel
+from .models import EmbeddingModel, registered_name
 from .schema import PREFIX, drop_schema, ensure_schema, has_schema
 from .tables import SourceTable, binary_columns, source_table
 from .transactions import transaction
@@ -115,7 +115,7 @@ def define(
         )
     if not binary and not model.supports_text:
         raise CannotEmbed(f"The model {model.model_id} takes only binary, and {recipe.reads[0]!r} holds text")
-    return Definition(source.name, spelled, template, model.model_id, bool(binary))
+    return Definition(source.name, spelled, template, registered_name(model), bool(binary))
 
 
 def create_collection(

@@ -52,6 +52,7 @@ class EmbeddingModel(ABC):
     key: str | None = None  # set from the plugin configuration's "keys"
 
     _load_state: LoadState
+    _registered_name: str | None = None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> EmbeddingModel:
         # Not in __init__: plugin authors write their own and need not call ours.
@@ -102,6 +103,16 @@ class EmbeddingModel(ABC):
 
     def __str__(self) -> str:
         return f"{type(self).__name__}: {self.model_id}"
+
+
+def registered_name(model: EmbeddingModel) -> str:
+    """The name that collections keep of a model: its id, or `<plugin>/<id>` where another model has that."""
+    return model._registered_name or model.model_id
+
+
+def register_as(model: EmbeddingModel, name: str) -> None:
+    """Give a model another name than its id; what it tells its own server stays the id."""
+    model._registered_name = name
 
 
 def embed_contents(model: EmbeddingModel, contents: Sequence[Content], *, query: bool = False) -> Matrix:
