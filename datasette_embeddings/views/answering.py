@@ -11,7 +11,7 @@ from .. import compat
 from ..engine.collections import get_collection
 from ..engine.errors import CannotEmbed, EmbedError, ModelError, NotFound, raising
 from ..permissions import EMBED_TABLE, may_embed_table, may_view_table
-from .visit import Visit
+from .visit import SqliteFault, Visit
 from .words import without_folders
 
 
@@ -33,7 +33,8 @@ def answering(endpoints):
         except EmbedError as error:
             return await visit.error(str(error), error.status)
         except sqlite3.OperationalError as error:
-            return await visit.error(*_of_sqlite(error))
+            fault = SqliteFault(error)
+            return await visit.error(str(fault), fault.status)
 
     return view
 
@@ -95,10 +96,3 @@ async def _check_table(visit: Visit) -> None:
 
     if not await visit.database.execute_fn(exists):
         raise NotFound(f"There is no table {visit.table!r} in the database {visit.database.name!r}")
-
-
-def _of_sqlite(error: sqlite3.OperationalError) -> tuple[str, int]:
-    """SQLite's own words, never with a path, and the status: what another program holds up may do later."""
-    if "readonly" in str(error):
-        return "This database cannot be written, so nothing in it can be embedded", 400
-    return f"SQLite says: {error}", 503 if "locked" in str(error) or "is full" in str(error) else 500

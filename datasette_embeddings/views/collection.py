@@ -69,7 +69,7 @@ async def _taken(visit: Visit, action: object) -> dict[str, Any]:
             return create_job(conn, collection.id, actor=visit.actor_id)
         return jobs.act(conn, collection.id, str(action))
 
-    job = await compat.write(visit.database, take)
+    job = await visit.write(take)
     worker_for(visit.datasette).wake()
     if job is None:
         return {"deleted": collection.name}

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from dataclasses import replace
-from typing import Any
 
 from datasette import Response
 
-from .. import compat
-from ..engine.collections import Collection, create_collection, define
-from ..engine.contents import make_recipe
-from ..engine.errors import EmbedError, ModelError, raising
+from ..engine.collections import Collection, Definition, create_collection, define
+from ..engine.errors import EmbedError, ModelError
 from ..engine.jobs import Job, create_job
-from ..engine.models import EmbeddingModel
-from ..engine.preview import Cut, Preview, count_longer, preview, text_columns
-from ..engine.tables import SourceTable, binary_columns, source_table
+from ..engine.preview import text_columns
+from ..engine.tables import source_table
 from ..engine.transactions import transaction
 from ..registry import NO_MODELS, registry_for
 from ..worker import worker_for
 from .asked import Asked, asked_by_fields, asked_by_json, form_fields, json_object
+from .previews import columns_json, preview_json
 from .shapes import collection_json, job_json, models_json
 from .visit import Urls, Visit
-from .words import amount, cut_off
-
-FIRST_CHARACTERS = 2000  # of the first content, as much as a person reads
-TOKEN_SECONDS = 3.0  # for counting tokens, the loading of a tokenizer included
 
 
 async def show(visit: Visit) -> Response:
@@ -55,8 +47,6 @@ async def create(visit: Visit) -> Response:
     try:
         collection, job, new = await _embed(visit, asked)
     except EmbedError as error:
-        if isinstance(error, ModelError) and raising():
-            raise
         return await _form(visit, asked, error=error)
     return Response.redirect(Urls(visit.datasette).collection(visit.database.name, collection.name), status=303)
 
@@ -64,7 +54,7 @@ async def create(visit: Visit) -> Response:
 async def _embed(visit: Visit, asked: Asked) -> tuple[Collection, Job, bool]:
     table, registered = visit.table, registry_for(visit.datasette).pick(asked.model)
 
-    def defined(conn: sqlite3.Connection):
+    def defined(conn: sqlite3.Connection) -> Definition:
         return define(conn, str(table), asked.columns or None, asked.template, registered.model)
 
     definition = await visit.database.execute_fn(defined)
@@ -74,7 +64,7 @@ async def _embed(visit: Visit, asked: Asked) -> tuple[Collection, Job, bool]:
             collection, new = create_collection(conn, definition, name=asked.collection, alias=registered.short_name)
             return collection, create_job(conn, collection.id, actor=visit.actor_id), new
 
-    result = await compat.write(visit.database, made)
+    result = await visit.write(made)
     worker_for(visit.datasette).wake()
     return result
 
@@ -98,71 +88,24 @@ async def _form(visit: Visit, asked: Asked, *, strict: bool = False, error: Embe
         try:
             registered = registry.pick(asked.model)
             asked = replace(asked, model=registered.name)
-            shown = await _preview(visit, asked, registered.model)
+            shown = await preview_json(visit, asked, registered.model)
+        except ModelError:  # comes through only where errors of models are to be raised
+            raise
         except EmbedError as found:
-            if isinstance(found, ModelError) and raising():
-                raise
             if strict and visit.is_json:
                 raise
-            problem = str(found)
-            error = error or (found if strict else None)
+            problem = found
     data = {
         "table": visit.table,
-        "columns": await visit.database.execute_fn(lambda conn: _columns(conn, str(visit.table), asked)),
+        "columns": await visit.database.execute_fn(lambda conn: columns_json(conn, str(visit.table), asked)),
         "models": models_json(registry),
         "install": None if registry.models else NO_MODELS,
         "preview": shown,
-        "problem": problem,
+        "problem": str(problem) if problem else None,
     }
     if visit.is_json:
         return visit.json({"database": visit.database.name, **data})
+    if strict:
+        error = error or problem
     context = {**data, "asked": asked, "error": str(error) if error else None}
     return await visit.page("embed_form.html", context, error.status if error else 200)
-
-
-def _columns(conn: sqlite3.Connection, table: str, asked: Asked) -> list[dict[str, Any]]:
-    source = source_table(conn, table)
-    binary = binary_columns(conn, source, source.names)
-    chosen = {name.lower() for name in asked.columns}
-    return [
-        {
-            "name": column.name,
-            "type": column.type,
-            "primary_key": bool(column.primary),
-            "binary": column.name in binary,
-            "chosen": column.name.lower() in chosen,
-        }
-        for column in source.columns
-    ]
-
-
-async def _preview(visit: Visit, asked: Asked, model: EmbeddingModel) -> dict[str, Any]:
-    def look(conn: sqlite3.Connection) -> tuple[Preview, bool]:
-        wanted = define(conn, str(visit.table), asked.columns or None, asked.template, model)
-        source: SourceTable = source_table(conn, wanted.table)
-        recipe = make_recipe(source.name, source.names, wanted.columns, wanted.template, binary=wanted.binary)
-        return preview(conn, source, recipe), wanted.binary
-
-    found, binary = await visit.database.execute_fn(look)
-    cut = await _count_longer(model, found)
-    return {
-        "rows": found.rows,
-        "empty": found.empty,
-        "bytes" if binary else "characters": found.size,
-        "complete": found.complete,
-        "first": found.first[:FIRST_CHARACTERS] if isinstance(found.first, str) else None,
-        "first_is_whole": not isinstance(found.first, str) or len(found.first) <= FIRST_CHARACTERS,
-        "cut": cut and {"checked": cut.checked, "longer": cut.longer, "max_tokens": model.max_tokens},
-        "amount": amount(found, binary=binary),
-        "warning": cut_off(cut, model.max_tokens),
-    }
-
-
-async def _count_longer(model: EmbeddingModel, found: Preview) -> Cut | None:
-    """None also where the model takes too long over it or fails: the warning is a courtesy."""
-    try:
-        return await asyncio.wait_for(asyncio.to_thread(count_longer, model, found.sample), TOKEN_SECONDS)
-    except Exception:
-        if raising():
-            raise
-        return None

@@ -34,7 +34,7 @@ async def _show(visit: Visit, databases: list) -> Response:
     for database in databases:
         try:
             collections += await _collections(visit, database)
-        except EmbedError as error:  # one file of a newer version must not hide the others
+        except (EmbedError, sqlite3.Error) as error:  # one file of a newer version, or a damaged one
             problems.append({"database": database.name, "error": str(error)})
     registry = registry_for(visit.datasette)
     data = {

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from datasette import Response
 from datasette.utils import add_cors_headers, tilde_encode
 
+from .. import compat
 from ..engine.collections import Collection
-from ..engine.errors import ReadOnlyDatabase
+from ..engine.errors import EmbedError, ReadOnlyDatabase
+from ..engine.transactions import is_passing
 
+T = TypeVar("T")
 STATIC = "datasette_embed"  # the distribution's name as both Datasette lines route its static files
+
+
+class SqliteFault(EmbedError):
+    """What SQLite could not do: 503 where it may do it later."""
+
+    def __init__(self, error: sqlite3.OperationalError) -> None:
+        super().__init__(f"SQLite says: {error}")  # never with a path
+        self.status = 503 if is_passing(error) else 500
 
 
 @dataclass
@@ -39,9 +52,20 @@ class Visit:
     def require_writable(self) -> None:
         """ReadOnlyDatabase where nothing can be written into the database."""
         if not is_writable(self.database):
-            raise ReadOnlyDatabase(
-                f"The database {self.database.name!r} is open for reading only, so nothing in it can be embedded"
-            )
+            raise self._read_only()
+
+    def _read_only(self) -> ReadOnlyDatabase:
+        name = self.database.name
+        return ReadOnlyDatabase(f"The database {name!r} is open for reading only, so nothing in it can be embedded")
+
+    async def write(self, fn: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a function that writes into the database; what SQLite refuses is an EmbedError."""
+        try:
+            return await compat.write(self.database, fn)
+        except sqlite3.OperationalError as error:
+            if "readonly" in str(error):
+                raise self._read_only() from error
+            raise SqliteFault(error) from error
 
     def json(self, data: dict, status: int = 200) -> Response:
         """An answer in JSON."""

@@ -234,6 +234,18 @@ async def test_the_way_to_a_row(make_datasette, tmp_path, embed, schema, values,
     assert (await get(datasette, "/data/-/embed/t")).status_code == 200
 
 
+@pytest.mark.parametrize(("mode", "recommended"), [("delete", True), ("wal", False)])
+async def test_a_job_that_met_a_lock(make_datasette, notes, embed, mode, recommended):
+    """WAL is recommended where another program's lock stopped the job, and only where it is not on already."""
+    embed(notes, "notes", "title", run=False)
+    reason = "SQLite says: database is locked. Nothing stored is lost; resume when that is mended"
+    execute(notes, (f"pragma journal_mode = {mode}",))
+    execute(notes, ("update _embed_jobs set status = 'paused', reason = ?", (reason,)))
+    page = (await get(make_datasette(notes, models=[WordLengths()]), PAGE, ROOT)).text
+    assert reason in page
+    assert ("enable-wal" in page) is recommended
+
+
 class Unreachable(WordLengths):
     """A model whose fault names files of the server."""
 

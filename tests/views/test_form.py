@@ -296,4 +296,19 @@ async def test_a_file_that_cannot_be_written(make_datasette, notes):
     await datasette.get_database("data").execute_write_fn(lambda conn: conn.execute("pragma query_only = 1"))
     response = await post_json(datasette, JSON, {"columns": ["title"]}, ROOT)
     assert response.status_code == 400
-    assert response.json()["error"] == "This database cannot be written, so nothing in it can be embedded"
+    assert "so nothing in it can be embedded" in response.json()["error"]
+    assert str(notes.parent) not in response.text
+
+
+async def test_a_locked_file(make_datasette, notes):
+    """While another program writes, the form comes back with the sentence and what was typed."""
+    datasette = make_datasette(notes, models=[WordLengths()])
+    await datasette.get_database("data").execute_write_fn(lambda conn: conn.execute("pragma busy_timeout = 0"))
+    with closing(sqlite3.connect(notes)) as conn:
+        conn.execute("begin immediate")
+        response = await post_form(datasette, FORM, {"columns": "body", "collection": "mine"}, ROOT)
+        as_json = await post_json(datasette, JSON, {"columns": ["body"]}, ROOT)
+    assert (response.status_code, as_json.status_code) == (503, 503)
+    assert as_json.json()["error"] == "SQLite says: database is locked"
+    assert "SQLite says: database is locked" in response.text
+    assert 'value="mine"' in response.text

@@ -1,0 +1,71 @@
+"""What the form shows of a table before it is embedded."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from typing import Any
+
+from ..engine.collections import define
+from ..engine.contents import make_recipe
+from ..engine.errors import raising
+from ..engine.models import EmbeddingModel
+from ..engine.preview import Cut, Preview, count_longer, preview
+from ..engine.tables import binary_columns, source_table
+from .asked import Asked
+from .visit import Visit
+from .words import amount, cut_off
+
+FIRST_CHARACTERS = 2000  # of the first content, as much as a person reads
+TOKEN_SECONDS = 3.0  # for counting tokens, the loading of a tokenizer included
+
+
+def columns_json(conn: sqlite3.Connection, table: str, asked: Asked) -> list[dict[str, Any]]:
+    """The columns of the table, and which of them are chosen."""
+    source = source_table(conn, table)
+    binary = binary_columns(conn, source, source.names)
+    chosen = {name.lower() for name in asked.columns}
+    return [
+        {
+            "name": column.name,
+            "type": column.type,
+            "primary_key": bool(column.primary),
+            "binary": column.name in binary,
+            "chosen": column.name.lower() in chosen,
+        }
+        for column in source.columns
+    ]
+
+
+async def preview_json(visit: Visit, asked: Asked, model: EmbeddingModel) -> dict[str, Any]:
+    """How much would be embedded, the first content, and what the model would cut off."""
+
+    def look(conn: sqlite3.Connection) -> tuple[Preview, bool]:
+        wanted = define(conn, str(visit.table), asked.columns or None, asked.template, model)
+        source = source_table(conn, wanted.table)
+        recipe = make_recipe(source.name, source.names, wanted.columns, wanted.template, binary=wanted.binary)
+        return preview(conn, source, recipe), wanted.binary
+
+    found, binary = await visit.database.execute_fn(look)
+    cut = await _count_longer(model, found)
+    return {
+        "rows": found.rows,
+        "empty": found.empty,
+        "bytes" if binary else "characters": found.size,
+        "complete": found.complete,
+        "first": found.first[:FIRST_CHARACTERS] if isinstance(found.first, str) else None,
+        "first_is_whole": not isinstance(found.first, str) or len(found.first) <= FIRST_CHARACTERS,
+        "cut": cut and {"checked": cut.checked, "longer": cut.longer, "max_tokens": model.max_tokens},
+        "amount": amount(found, binary=binary),
+        "warning": cut_off(cut, model.max_tokens),
+    }
+
+
+async def _count_longer(model: EmbeddingModel, found: Preview) -> Cut | None:
+    """None also where the model takes too long over it or fails: the warning is a courtesy."""
+    try:
+        return await asyncio.wait_for(asyncio.to_thread(count_longer, model, found.sample), TOKEN_SECONDS)
+    except Exception:
+        if raising():
+            raise
+        return None
