@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import click
 from datasette import Forbidden
-from datasette.utils import actor_matches_allow
+from datasette.utils import StartupError, actor_matches_allow
 
 try:  # 1.0
     from datasette.permissions import Action, PermissionSQL
@@ -21,6 +22,10 @@ except ImportError:  # 0.65
 T = TypeVar("T")
 PLUGIN = "datasette-embed"
 INTERNAL = "_internal"  # 0.65 lists it among the databases
+
+
+class CannotStart(StartupError, click.ClickException):
+    """Ends the start with a sentence; 0.65 prints a traceback of any StartupError that click does not know."""
 
 
 def plugin_config(datasette) -> dict[str, Any]:

@@ -37,6 +37,8 @@ _KINDS = {
 def read_config(datasette) -> Config:
     """The configuration of this instance; EmbedError names what is wrong in it."""
     given = plugin_config(datasette)
+    if not isinstance(given, dict):
+        raise EmbedError("The configuration of datasette-embed must be an object")
     known = {entry.name for entry in fields(Config)}
     for name, value in given.items():
         if name not in known:

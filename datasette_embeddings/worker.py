@@ -11,8 +11,6 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from datasette.utils import StartupError
-
 from . import compat
 from .engine import jobs
 from .engine.collections import list_collections
@@ -200,7 +198,7 @@ def startup(datasette) -> None:
     except EmbedError as error:
         if raising():
             raise
-        raise StartupError(str(error)) from error
+        raise compat.CannotStart(str(error)) from error
 
 
 async def _in_daemon_thread(fn: Callable[[], T], name: str) -> T:

@@ -1,0 +1,49 @@
+"""The configuration: what may stand in it, and what is said where something else does."""
+
+import pytest
+from datasette.utils import StartupError
+from fake_models import WordLengths
+
+from datasette_embeddings.config import Config, read_config
+
+
+def configured(make_datasette, config):
+    return make_datasette(models=[WordLengths()], config={"plugins": {"datasette-embed": config}})
+
+
+def test_nothing_is_configured(make_datasette):
+    """Without a configuration the defaults hold."""
+    assert read_config(make_datasette()) == Config()
+
+
+def test_everything_is_configured(make_datasette):
+    """Every key is read."""
+    given = {
+        "default_model": "lengths",
+        "warm": False,
+        "sql_models": ["lengths"],
+        "public_search": True,
+        "search_memory_mb": 64,
+        "keys": {"fake": "x"},
+    }
+    config = read_config(configured(make_datasette, given))
+    assert config == Config("lengths", False, ("lengths",), True, 64, {"fake": "x"})
+    assert config.allows_sql("nosuch", "lengths")
+    assert not config.allows_sql("nosuch")
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"defualt_model": "x"}, r"has no key 'defualt_model'; it has default_model, keys, public_search"),
+        ({"warm": "yes"}, "'warm' must be true or false"),
+        ({"default_model": 5}, "'default_model' must be a model's id or alias"),
+        ({"sql_models": "lengths"}, "'sql_models' must be a list of model ids"),
+        ({"keys": ["x"]}, "'keys' must be an object of keys by name"),
+        (["warm"], "The configuration of datasette-embed must be an object"),
+    ],
+)
+async def test_a_wrong_configuration(make_datasette, config, message):
+    """A wrong key or value stops the start with a sentence that names it."""
+    with pytest.raises(StartupError, match=message):
+        await configured(make_datasette, config).invoke_startup()
