@@ -33,7 +33,8 @@ def search_both(
     index: str | None = None,
 ) -> list[Match]:
     """The k rows best by the sum of 1 / (60 + rank) over both rankings; each says where which ranking had it."""
-    pool = POOL * check_count(k)
+    k = check_count(k)
+    pool = POOL * k
     by_meaning = searcher.nearest(query, pool, among=among)
     by_words = search_words(searcher, text, pool, among=among, index=index)
     scores = {match.key: match.score for match in by_meaning}

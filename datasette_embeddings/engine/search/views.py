@@ -13,7 +13,11 @@ from ..code_table import SLOTS, Codes, block_tokens, read_blocks, read_centre, r
 from ..codes import CodeIndex
 from ..exact import ExactIndex, Floats, Ids
 
-EXACT_UP_TO = 32_768  # vectors; docs/search-internals.md has the measurement
+EXACT_UP_TO = 32_768  # vectors of MEASURED dimensions or more; docs/search-internals.md has the measurement
+MEASURED = 384
+# Shorter vectors are exact in larger collections, which costs no more: their codes have too few bits to tell them
+# apart. Not without end, because reading many short vectors takes as long as reading many long ones.
+SHORTEST = 64
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,8 @@ def renew(view: View, conn: sqlite3.Connection, codes: Codes, token: int, room: 
 
 def _is_small(tokens: dict[int, int], codes: Codes, room: int) -> bool:
     vectors = len(tokens) * SLOTS
-    return vectors <= EXACT_UP_TO and vectors * codes.dimensions * 4 <= room
+    shorter = min(max(codes.dimensions, SHORTEST), MEASURED)
+    return vectors * shorter <= EXACT_UP_TO * MEASURED and vectors * codes.dimensions * 4 <= room
 
 
 def _batches(conn: sqlite3.Connection, codes: Codes, blocks: list[int]) -> Iterator[tuple[Ids, NDArray[np.floating]]]:

