@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import importlib.metadata
 import logging
 import sqlite3
 import threading
@@ -25,6 +26,8 @@ logger = logging.getLogger("datasette_embeddings")
 
 POLL_SECONDS = 2.0  # for jobs that another process left, or that the command line created
 CLOSE_SECONDS = 8.0  # for the batch in flight, when the server stops
+
+OTHER = "datasette-embeddings"  # another project's distribution, whose import package has the name of ours
 
 
 class DatabaseAccess:
@@ -193,12 +196,24 @@ def asgi_wrapper(datasette):
 
 def startup(datasette) -> None:
     """Build the registry before the first request: what is wrong with models or configuration ends the start."""
+    _warn_of_the_other()
     try:
         registry_for(datasette)
     except EmbedError as error:
         if raising():
             raise
         raise compat.CannotStart(str(error)) from error
+
+
+def _warn_of_the_other() -> None:
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        importlib.metadata.distribution(OTHER)
+        logger.warning(
+            "%s is installed too, and it and datasette-embed overwrite each other's files: "
+            "run `pip uninstall %s datasette-embed`, then install the one you want again",
+            OTHER,
+            OTHER,
+        )
 
 
 async def _in_daemon_thread(fn: Callable[[], T], name: str) -> T:
