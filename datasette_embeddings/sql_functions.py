@@ -7,24 +7,20 @@ import functools
 import json
 import logging
 import sqlite3
-import threading
-from collections import OrderedDict
 from collections.abc import Callable
 
 from .engine import vectors
 from .engine.collections import list_collections
 from .engine.contents import Content, content_hash
 from .engine.errors import EmbedError, raising
-from .engine.models import EmbeddingModel, embed_contents, is_ready, load, registered_name
+from .engine.models import EmbeddingModel, embed_contents, is_ready, registered_name
 from .engine.vector_table import find_vector
+from .loading import DOCUMENT, QUERY, is_same_side, loading, remembered_for
 from .raised import raise_in_server
 from .registry import RegisteredModel, registry_for
 from .sql_search import SearchFunctions
 
 logger = logging.getLogger("datasette_embeddings")
-
-REMEMBERED = 500  # vectors that embed() made lately: under 1 MB at 384 dimensions
-QUERY, DOCUMENT = "query", "document"
 
 
 def prepare_connection(conn: sqlite3.Connection, database: str, datasette) -> None:
@@ -94,16 +90,15 @@ class _Embedding:
         return self.conn.execute("select cast(? as text)", (content,)).fetchone()[0]
 
     def _vector(self, model: EmbeddingModel, content: Content, side: str) -> bytes | None:
-        digest = content_hash(content)
-        same_side = side == DOCUMENT or type(model).embed_query_batch is EmbeddingModel.embed_query_batch
-        if same_side and (vector := self._stored(model, digest)) is not None:
-            return vector
-        remembered = _remembered(self.datasette)
-        place = (registered_name(model), DOCUMENT if same_side else side, digest)
-        vector = remembered.get(place)
+        if (side == DOCUMENT or is_same_side(model)) and (
+            stored := self._stored(model, content_hash(content))
+        ) is not None:
+            return stored
+        remembered = remembered_for(self.datasette)
+        vector = remembered.get(model, content, side)
         if vector is None and self._is_ready_in_time(model, content):
             vector = vectors.encode(embed_contents(model, [content], query=side == QUERY)[0])
-            remembered.put(place, vector)
+            remembered.put(model, content, side, vector)
         return vector
 
     def _stored(self, model: EmbeddingModel, digest: bytes) -> bytes | None:
@@ -124,62 +119,11 @@ class _Embedding:
             return True
         limit = self.datasette.setting("sql_time_limit_ms") / 1000
         try:
-            _loading(self.datasette, model, content).result(timeout=limit)
+            loading(self.datasette, model, content).result(timeout=limit)
         except concurrent.futures.TimeoutError:
             self.conn.interrupt()  # Datasette says "SQL query took too long"; an exception would hide that
             return False
         return True
-
-
-class _Remembered:
-    """The last vectors that embed() made, for all connections."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._vectors: OrderedDict[tuple, bytes] = OrderedDict()
-
-    def get(self, place: tuple) -> bytes | None:
-        with self._lock:
-            if place in self._vectors:
-                self._vectors.move_to_end(place)
-            return self._vectors.get(place)
-
-    def put(self, place: tuple, vector: bytes) -> None:
-        with self._lock:
-            self._vectors[place] = vector
-            while len(self._vectors) > REMEMBERED:
-                self._vectors.popitem(last=False)
-
-
-_loading_lock = threading.Lock()
-
-
-def _loading(datasette, model: EmbeddingModel, content: Content) -> concurrent.futures.Future:
-    """The one load of this model that is under way, begun if there is none."""
-    with _loading_lock:
-        under_way = datasette.__dict__.setdefault("_embed_loading", {})
-        future = under_way.get(registered_name(model))
-        if future is None or (future.done() and not is_ready(model)):
-            future = under_way[registered_name(model)] = concurrent.futures.Future()
-            # A daemon thread: a load may take a minute, and the process must be free to end.
-            threading.Thread(target=_load, args=(model, content, future), name="embed-load", daemon=True).start()
-        return future
-
-
-def _load(model: EmbeddingModel, content: Content, future: concurrent.futures.Future) -> None:
-    try:
-        load(model)
-        if not is_ready(model):  # it loads inside embed_batch()
-            embed_contents(model, [content])
-        future.set_result(None)
-    except BaseException as error:
-        future.set_exception(error)
-
-
-def _remembered(datasette) -> _Remembered:
-    if not hasattr(datasette, "_embed_remembered"):
-        datasette._embed_remembered = _Remembered()
-    return datasette._embed_remembered
 
 
 def _check_allowed(entry: RegisteredModel) -> None:

@@ -13,7 +13,7 @@ from fake_models import Failing, NeedsKey, QuerySide, SlowLoading, WordLengths, 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datasette_embeddings import sql_functions
+from datasette_embeddings import loading
 from datasette_embeddings.engine import vectors
 
 # Datasette has SQLite print the traceback of a function that raises, and pytest makes a warning of that.
@@ -166,7 +166,7 @@ async def test_stored_vectors_cost_no_call(select, notes):
 
 async def test_the_last_vectors_are_remembered(select, monkeypatch):
     """A content that was just embedded is not embedded again, on any connection; older ones are forgotten."""
-    monkeypatch.setattr(sql_functions, "REMEMBERED", 2)
+    monkeypatch.setattr(loading, "REMEMBERED", 2)
     ask = select(model := WordLengths())
     await ask("embed('lengths', 'warm up')")
     model.calls.clear()
