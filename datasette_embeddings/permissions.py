@@ -7,7 +7,7 @@ import contextvars
 from . import compat
 from .engine.collections import Collection, list_collections
 from .engine.errors import EmbedError
-from .engine.schema import OWN_TABLES, PREFIX
+from .engine.schema import PREFIX
 
 EMBED_TABLE = "embed-table"
 DESCRIPTION = "Embed a table: create, update and delete its collections"
@@ -103,11 +103,9 @@ def denied_on_1(datasette, actor, action):
 
 
 async def _own_table_verdict(datasette, actor, database: str, name: str) -> bool | None:
-    """False where the actor may not open this table; None where it is not for us to say."""
+    """False where the actor may not open this table; None where its source table's permission decides."""
     if compat.is_root(datasette, actor):
         return None
-    if name.lower() in OWN_TABLES:
-        return False
     for collection in await _collections(datasette, database):
         if collection.vector_table.lower() == name.lower():
             token = _asking.set(True)
@@ -115,7 +113,7 @@ async def _own_table_verdict(datasette, actor, database: str, name: str) -> bool
                 return None if await may_view_table(datasette, actor, database, collection.table) else False
             finally:
                 _asking.reset(token)
-    return None
+    return False
 
 
 async def _collections(datasette, database: str) -> list[Collection]:

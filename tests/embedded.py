@@ -11,6 +11,7 @@ from servers import wait_for
 from datasette_embeddings.engine import jobs
 from datasette_embeddings.engine.access import FileAccess, connect
 from datasette_embeddings.engine.collections import create_collection, define, get_collection
+from datasette_embeddings.engine.identifiers import quote
 from datasette_embeddings.engine.running import run_job
 from datasette_embeddings.engine.vectors import decode
 
@@ -74,9 +75,9 @@ def vectors(path, name):
     """What is stored of a collection: {key: [numbers]}; the key is a tuple where it has several columns."""
     with closing(connect(path)) as conn:
         table = get_collection(conn, name).vector_table
-        columns = [row[1] for row in conn.execute(f'pragma table_info("{table}")')]
-        names = ", ".join(f'"{column}"' for column in columns[: columns.index("chunk")])
-        rows = conn.execute(f'select vector, {names} from "{table}"').fetchall()
+        columns = [row[1] for row in conn.execute(f"pragma table_info({quote(table)})")]
+        names = ", ".join(map(quote, columns[: columns.index("chunk")]))
+        rows = conn.execute(f"select vector, {names} from {quote(table)}").fetchall()
     return {row[1] if len(row) == 2 else tuple(row[1:]): decode(row[0]).tolist() for row in rows}
 
 
