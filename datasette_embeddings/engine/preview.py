@@ -83,7 +83,7 @@ def count_longer(model: EmbeddingModel, contents: Sequence[Content], seconds: fl
 
 
 def text_columns(conn: sqlite3.Connection, source: SourceTable) -> list[str]:
-    """The columns that look like text, by declaration or by their first values; never of the primary key, nor binary."""
+    """The columns that look like text, by declaration or first value; never of the primary key, nor binary."""
     candidates = [column for column in source.columns if not column.primary]
     binary = binary_columns(conn, source, tuple(column.name for column in candidates))
     return [
