@@ -1,6 +1,7 @@
 """The list of installed models."""
 
 import json
+import re
 
 from fake_models import ByteCounts, NeedsKey, WordLengths
 
@@ -57,4 +58,4 @@ def test_models_of_a_folder(embed, plugins_dir):
 def test_two_models_of_one_name(embed):
     """What would keep a server from starting is a sentence here."""
     result = embed("models", models=[WordLengths(), WordLengths()], status=1)
-    assert result.stderr.startswith("Error: Two plugins register a model named 'word-lengths'")
+    assert re.fullmatch(r"Error: .* two models named 'word-lengths'\n", result.stderr)
