@@ -14,7 +14,15 @@ from .searching import check_query, model_of, searcher
 REMEMBERED = 16  # answers a connection keeps: a join asks for the same one again and again
 REMEMBERED_SIZE = 4_000_000  # characters of all of them together; the last is kept whatever its size
 
+# What a query gets whose time is up. Not NULL, of which json_each() makes no row: SQLite ends a query that was told to
+# stop only when it goes on to another row, and one without rows would pass for an answer.
+UNFINISHED = "[null]"
+
 EmbedQuery = Callable[[str, str], bytes | None]  # model name, text; None where the time is up
+
+
+class _TimeIsUp(EmbedError):
+    """The model is not ready in the time that a query may take."""
 
 
 class SearchFunctions:
@@ -47,12 +55,16 @@ class SearchFunctions:
             place = (kind, collection, type(query), query, k, among, self._state(collection))
             if place not in self._answers:
                 self._remember(place, self._search(kind, collection, query, k, among))
-            return self._answers.get(place)
+            return self._answers[place]
         except sqlite3.OperationalError as error:
-            if "interrupted" not in str(error):
+            # A write must not store what is no answer: it gets the error.
+            if "interrupted" not in str(error) or self.conn.in_transaction:
                 raise
-            self.conn.interrupt()  # a read of ours met the time limit: Datasette says so if the query meets it too
-            return None
+        except _TimeIsUp:
+            if self.conn.in_transaction:
+                raise
+        self.conn.interrupt()  # Datasette says "SQL query took too long"; an exception would hide that
+        return UNFINISHED
 
     def _state(self, collection: str) -> tuple:
         """Differs whenever anything may have changed: a commit of another connection, or a write by this one."""
@@ -60,16 +72,14 @@ class SearchFunctions:
         read = [self.conn.execute(f"pragma {name}").fetchone()[0] for name in pragmas]
         return get_collection(self.conn, str(collection)).token, *read, self.conn.total_changes
 
-    def _remember(self, place: tuple, answer: str | None) -> None:
-        if answer is None:  # the time is up
-            return
+    def _remember(self, place: tuple, answer: str) -> None:
         self._answers[place] = answer
         while len(self._answers) > 1 and (
             len(self._answers) > REMEMBERED or sum(map(len, self._answers.values())) > REMEMBERED_SIZE
         ):
             self._answers.popitem(last=False)
 
-    def _search(self, kind: str, name: str, query: object, k: int, among: str | None) -> str | None:
+    def _search(self, kind: str, name: str, query: object, k: int, among: str | None) -> str:
         # On first use: it comes with numpy.
         from .engine.search import listed, parse_key, search_both
 
@@ -79,8 +89,6 @@ class SearchFunctions:
             matches = search.similar(parse_key(search.source, query), k, among=only)
         else:
             vector = query if isinstance(query, bytes) else self._vector(search.collection, query)
-            if vector is None:
-                return None
             if kind == "search":
                 matches = search.nearest(vector, k, among=only)
             elif isinstance(query, str):
@@ -89,7 +97,10 @@ class SearchFunctions:
                 raise EmbedError("embed_hybrid() takes a text: words are searched for too")
         return json.dumps([match.as_json(search.source) for match in matches], ensure_ascii=False)
 
-    def _vector(self, collection, query: object) -> bytes | None:
+    def _vector(self, collection, query: object) -> bytes:
         if not isinstance(query, str):
             raise EmbedError(f"A query is a text or a vector, not {query!r}")
-        return self.embed_query(model_of(self.datasette, collection).name, check_query(query))
+        vector = self.embed_query(model_of(self.datasette, collection).name, check_query(query))
+        if vector is None:
+            raise _TimeIsUp(f"The model {collection.model} is still being loaded")
+        return vector

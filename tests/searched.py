@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sqlite3
 from contextlib import closing, contextmanager
 
 from embedded import embed, make_file
@@ -112,12 +111,8 @@ def counted(monkeypatch, module, name):
     return calls
 
 
-def counting_connection(path):
-    """A connection, and a list that grows by every statement it runs."""
-    conn, statements = connect(path), []
-    conn.set_trace_callback(statements.append)
-    return conn, statements
-
-
-def rows(conn: sqlite3.Connection, sql, *values):
-    return [tuple(row) for row in conn.execute(sql, values)]
+async def found(datasette, call, database="data", **parameters):
+    """The keys that a call finds, best first."""
+    sql = f"select json_extract(m.value, '$.key') as key from json_each({call}) as m"
+    rows = (await datasette.get_database(database).execute(sql, parameters)).rows
+    return [key[0] if len(key) == 1 else tuple(key) for key in (json.loads(row["key"]) for row in rows)]
