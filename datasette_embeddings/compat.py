@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 
 import click
 from datasette import Forbidden
-from datasette.utils import StartupError, actor_matches_allow
+from datasette.utils import StartupError, actor_matches_allow, to_css_class
 
 try:  # 1.0
+    from datasette.jump import JumpSQL
     from datasette.permissions import Action, PermissionSQL
     from datasette.resources import DatabaseResource, TableResource
 except ImportError:  # 0.65
@@ -142,3 +143,54 @@ async def tables_allowed(datasette, actor, action: str) -> set[tuple[str, str]] 
     async for resource in pages.all():
         found.add((resource.parent, resource.child))
     return found
+
+
+async def table_config(datasette, database: str, table: str) -> dict[str, Any]:
+    """What is configured for a table, such as its `fts_table`."""
+    found = datasette.table_config if hasattr(datasette, "table_config") else datasette.table_metadata
+    config = found(database, table)
+    return await config if inspect.isawaitable(config) else config
+
+
+async def expand_foreign_keys(datasette, actor, database: str, table: str, column: str, values: list) -> dict:
+    """{(column, value): label}; the caller has checked that the actor may see the other table."""
+    who = () if Action is None else (actor,)
+    return await datasette.expand_foreign_keys(*who, database, table, column, values)
+
+
+async def display_rows(datasette, request, database: str, table: str, columns: Iterable[str], rows: list):
+    """The columns and the rows as Datasette's table page has them, a link to each row first."""
+    from datasette.views.table import display_columns_and_rows  # it imports the plugins, and so us
+
+    about_request = {} if Action is None else {"request": request}
+    return await display_columns_and_rows(
+        datasette,
+        database,
+        table,
+        [(column,) for column in columns],
+        rows,
+        link_column=True,
+        truncate_cells=datasette.setting("truncate_cells_html"),
+        **about_request,
+    )
+
+
+def has_slots() -> bool:
+    """True where Datasette has places for plugins at the top of its pages."""
+    return Action is not None
+
+
+def table_templates(kind: str, database: str, table: str) -> list[str]:
+    """The templates from which 0.65 chooses for the rows of a page; kind is "table" or "row"."""
+    name = f"{to_css_class(database)}-{to_css_class(table)}.html"
+    return [f"_table-{name}", f"_table-{kind}-{name}", "_table.html"]
+
+
+def jump_items(items: list[dict[str, str]]) -> list:
+    """Entries of 1.0's jump menu, each with label, url and description."""
+    sql = (
+        "select 'menu' as type, value ->> 'label' as label, value ->> 'description' as description,"
+        " value ->> 'url' as url, value ->> 'label' as search_text, null as display_name"
+        " from json_each(:embed_items)"
+    )
+    return [JumpSQL(sql=sql, params={"embed_items": json.dumps(items)})] if items else []

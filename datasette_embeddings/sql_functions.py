@@ -90,10 +90,10 @@ class _Embedding:
         return self.conn.execute("select cast(? as text)", (content,)).fetchone()[0]
 
     def _vector(self, model: EmbeddingModel, content: Content, side: str) -> bytes | None:
-        if (side == DOCUMENT or is_same_side(model)) and (
-            stored := self._stored(model, content_hash(content))
-        ) is not None:
-            return stored
+        if side == DOCUMENT or is_same_side(model):
+            stored = self._stored(model, content_hash(content))
+            if stored is not None:
+                return stored
         remembered = remembered_for(self.datasette)
         vector = remembered.get(model, content, side)
         if vector is None and self._is_ready_in_time(model, content):

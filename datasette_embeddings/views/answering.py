@@ -19,7 +19,7 @@ def answering(endpoints):
     """The view of one route, as Datasette wants it, from its {method: endpoint}."""
 
     async def view(datasette, request):
-        visit = Visit(datasette, request, is_json=bool(request.url_vars.get("format")))
+        visit = Visit(datasette, request, is_json=request.url_vars.get("format") == "json")
         try:
             return await _answer(visit, endpoints)
         except Forbidden as error:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..permissions import EMBED_TABLE
-from . import collection, form, lists
+from . import collection, form, lists, similar
 from .answering import answering
 from .visit import Visit
 
@@ -35,6 +35,10 @@ ROUTES: dict[str, dict[str, Endpoint]] = {
         "GET": Endpoint(EMBED_TABLE, form.show),
         "POST": Endpoint(EMBED_TABLE, form.create),
     },
+    "/{database}/{table}/-/similar": {
+        "GET": Endpoint("view-table", similar.answer),
+        "POST": Endpoint("view-table", similar.answer),
+    },
     "/{database}/-/embed/{collection}": {
         "GET": Endpoint("view-table", collection.show),
         "POST": Endpoint(EMBED_TABLE, collection.act),
@@ -42,9 +46,13 @@ ROUTES: dict[str, dict[str, Endpoint]] = {
 }
 
 
+FORMATS = {"/{database}/{table}/-/similar": "json|csv"}  # beside the page; the others have JSON alone
+
+
 def pattern(path: str) -> str:
-    """The regular expression of a path and its JSON twin; dots in names are tilde-encoded, so .json is never a name."""
-    return "^" + re.sub(r"{(\w+)}", r"(?P<\1>[^/.]+)", path) + r"(\.(?P<format>json))?$"
+    """The regular expression of a path and its twins; dots in names are tilde-encoded, so .json is never a name."""
+    formats = FORMATS.get(path, "json")
+    return "^" + re.sub(r"{(\w+)}", r"(?P<\1>[^/.]+)", path) + rf"(\.(?P<format>{formats}))?$"
 
 
 def routes() -> list[tuple[str, Callable]]:

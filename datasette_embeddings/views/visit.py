@@ -74,6 +74,15 @@ class Visit:
             add_cors_headers(headers)
         return Response.json({"ok": status < 400, **data}, status=status, headers=headers)
 
+    def text(
+        self, body: str, status: int = 200, content_type: str = "text/plain; charset=utf-8", headers: dict | None = None
+    ):
+        """An answer in CSV or plain text."""
+        headers = dict(headers or {})
+        if self.datasette.cors:
+            add_cors_headers(headers)
+        return Response(body, status=status, headers=headers, content_type=content_type)
+
     async def page(self, template: str, context: dict, status: int = 200) -> Response:
         """An answer in HTML."""
         names = {
@@ -114,6 +123,10 @@ class Urls:
     def table(self, database: str, table: str) -> str:
         """The form for one table."""
         return self.datasette.urls.table(database, table) + "/-/embed"
+
+    def similar(self, database: str, table: str) -> str:
+        """The search of one table."""
+        return self.datasette.urls.table(database, table) + "/-/similar"
 
     def collection(self, database: str, name: str) -> str:
         """One collection."""

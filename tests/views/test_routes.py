@@ -16,7 +16,9 @@ TABLES = ("notes", "other", "secret")
 BODIES = {  # what to post to each route
     "/{database}/{table}/-/embed": {"columns": ["title"]},
     "/{database}/-/embed/{collection}": {"action": "update"},
+    "/{database}/{table}/-/similar": {"row": "1"},
 }
+ARGUMENTS = {("/{database}/{table}/-/similar", "GET"): "?row=1"}  # what to ask of each endpoint
 ENDPOINTS = [(path, method) for path, endpoints in ROUTES.items() for method in endpoints]
 SEEN = (200, 201, 303)
 
@@ -55,6 +57,7 @@ async def test_permissions(make_datasette, library, path, method, suffix, table)
     """Each route answers nobody, a reader, one who was granted one table, and root as its permission says."""
     datasette = make_datasette(library, config=config(), models=[WordLengths()])
     url = re.sub("{(table|collection)}", table, path.replace("{database}", "data")) + suffix
+    url += ARGUMENTS.get((path, method), "")
     permission = ROUTES[path][method].permission
     for actor in (NOBODY, READER, GRANTED, ROOT):
         response = await ask(datasette, method, url, BODIES.get(path), actor)
@@ -66,7 +69,7 @@ async def test_permissions(make_datasette, library, path, method, suffix, table)
 async def ask(datasette, method, url, body, actor):
     if method == "GET":
         return await get(datasette, url, actor)
-    return await (post_json if url.endswith(".json") else post_form)(datasette, url, body, actor)
+    return await (post_json if ".json" in url else post_form)(datasette, url, body, actor)
 
 
 async def test_an_invisible_collection_is_as_one_that_is_not_there(make_datasette, library):
@@ -118,7 +121,8 @@ async def test_head_is_get(make_datasette, library):
 async def test_a_base_url_is_respected(make_datasette, library):
     """Every address on a page begins with the base_url."""
     datasette = make_datasette(library, models=[WordLengths()], settings={"base_url": "/at/"})
-    for path in ("/-/embed", "/data/-/embed", "/data/notes/-/embed", "/data/-/embed/notes"):
+    pages = ("/-/embed", "/data/-/embed", "/data/notes/-/embed", "/data/-/embed/notes", "/data/notes/-/similar?row=1")
+    for path in pages:
         html = (await get(datasette, path, ROOT)).text
         inside = html[html.index('<div class="embed">') : html.index("<footer")]
         assert [url for url in re.findall(r'(?:href|action|data-json)="([^"]*)"', inside) if url[:4] != "/at/"] == []
@@ -140,6 +144,8 @@ JSON = {b"content-type": b"application/json; charset=utf-8"}
     [
         ("/data/notes/-/embed.json", JSON, True),
         ("/at/data/-/embed/notes.json", JSON, True),
+        ("/data/notes/-/similar.json", JSON, True),
+        ("/data/notes/-/similar.csv", JSON, False),
         ("/data/notes/-/embed", JSON, False),
         ("/data/notes/-/embed.json", {b"content-type": b"text/plain"}, False),
         ("/data/notes/-/embed.json", {}, False),

@@ -1,0 +1,147 @@
+"""Finding the matches of a query and reading their rows, in one state of the file."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from datasette.utils import sqlite_timelimit, urlsafe_components
+
+from ... import compat
+from ...engine.collections import Collection, list_collections
+from ...engine.errors import EmbedError, NotFound
+from ...engine.identifiers import quote
+from ...engine.tables import SourceTable, source_table
+from ...searching import check_query, searcher
+from ..visit import Visit
+from .asked import BOTH, WORDS, Search
+from .filtering import Filtering
+from .vectors import vector_of
+
+if TYPE_CHECKING:
+    from ...engine.search import Match
+
+Key = tuple[object, ...]
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What is searched: a table, its collections, the one that is asked, and a full-text index if there is one."""
+
+    source: SourceTable
+    collections: tuple[Collection, ...]
+    collection: Collection
+    index: str | None
+    columns: tuple[str, ...]  # that are shown, the rowid first where it is the key
+
+
+@dataclass(frozen=True)
+class Found:
+    """The matches and, in the same order, the rows that they are."""
+
+    matches: tuple[Match, ...]
+    rows: tuple[sqlite3.Row, ...]
+    key: Key | None = None  # of the row that was searched by
+
+
+async def ground_of(visit: Visit, name: str | None) -> Ground:
+    """What a search of this table goes over; NotFound where the table has no such collection."""
+    table = str(visit.table)
+    configured = (await compat.table_config(visit.datasette, visit.database.name, table)).get("fts_table")
+    columns = await visit.database.table_columns(table)
+
+    def look(conn: sqlite3.Connection) -> Ground:
+        from ...engine.search.words import find_index  # on first use: it comes with numpy
+
+        found = tuple(entry for entry in list_collections(conn) if entry.table.lower() == table.lower())
+        collection = chosen(found, table, name)
+        source = source_table(conn, table)
+        shown = ["rowid", *columns] if source.keys[0].name == "rowid" else columns
+        return Ground(source, found, collection, configured or find_index(conn, source), tuple(shown))
+
+    return await visit.database.execute_fn(look)
+
+
+def chosen(collections: tuple[Collection, ...], table: str, name: str | None) -> Collection:
+    """The collection of that name; without a name the one that is called as the table, else the first."""
+    if not collections:
+        raise NotFound(f"The table {table!r} is not embedded, so it cannot be searched by meaning")
+    wanted = (name or table).lower()
+    for collection in collections:
+        if collection.name.lower() == wanted:
+            return collection
+    if name:
+        raise NotFound(f"The table {table!r} has no collection {name!r}")
+    return collections[0]
+
+
+async def find(visit: Visit, ground: Ground, filtering: Filtering, search: Search) -> Found:
+    """The matches of the search among the rows that the filters leave."""
+    if search.mode in (WORDS, BOTH) and ground.index is None:
+        raise EmbedError(f"{ground.source.name} has no full-text index, so it cannot be searched by words")
+    by_row, text = search.row is not None, check_query(search.q) if search.q is not None else ""
+    vector = None if by_row or search.mode == WORDS else await vector_of(visit, ground.collection, search)
+    milliseconds = visit.datasette.setting("sql_time_limit_ms")
+
+    def look(conn: sqlite3.Connection) -> Found:
+        from ...engine.search import one_state, search_both, search_words
+
+        with one_state(conn):
+            searching = searcher(visit.datasette, visit.database.name, conn, ground.collection.name)
+            if search.mode != WORDS and ground.collection.dimensions:
+                _ = searching.view  # what is loaded once for everybody is not this search's time
+            options: dict[str, Any] = {"among": filtering.among(ground.source)}
+            with sqlite_timelimit(conn, milliseconds):
+                key = row_key(conn, ground.source, str(search.row)) if by_row else None
+                if key is not None:
+                    matches = searching.similar(key, search.size, **options)
+                elif vector is None:
+                    matches = search_words(searching, text, search.size, index=ground.index, **options)
+                elif search.mode == BOTH:
+                    matches = search_both(searching, text, vector, search.size, index=ground.index, **options)
+                else:
+                    matches = searching.nearest(vector, search.size, **options)
+                near = [match for match in matches if _is_near(match, search.min_score)]
+                return Found(tuple(near), _rows(conn, ground, near), key)
+
+    try:
+        return await visit.database.execute_fn(look)
+    except (sqlite3.Error, sqlite3.Warning) as error:
+        raise _of_sqlite(error, filtering, milliseconds) from error
+
+
+def row_key(conn: sqlite3.Connection, source: SourceTable, path: str) -> Key:
+    """The key of the row that a path of Datasette's names, as the row has it."""
+    parts = urlsafe_components(path)
+    names = [key.name for key in source.keys]
+    if len(parts) != len(names):
+        raise EmbedError(f"The path of a row of {source.name} is its {', '.join(names)}, so {path[:100]!r} is none")
+    where = " and ".join(f"{quote(name)} = ?" for name in names)
+    sql = f"select {', '.join(map(quote, names))} from {quote(source.name)} where {where}"
+    row = conn.execute(sql, parts).fetchone()
+    if row is None:
+        raise NotFound(f"{source.name} has no row {path[:100]!r}")
+    return tuple(row)
+
+
+def _is_near(match: Match, least: float | None) -> bool:
+    return least is None or (match.score is not None and match.score >= least)
+
+
+def _rows(conn: sqlite3.Connection, ground: Ground, matches: list[Match]) -> tuple[sqlite3.Row, ...]:
+    where = " and ".join(f"{quote(key.name)} = ?" for key in ground.source.keys)
+    sql = f"select {', '.join(map(quote, ground.columns))} from {quote(ground.source.name)} where {where}"
+    cursor = conn.cursor()
+    cursor.row_factory = sqlite3.Row
+    return tuple(cursor.execute(sql, match.key).fetchone() for match in matches)
+
+
+def _of_sqlite(error: Exception, filtering: Filtering, milliseconds: int) -> Exception:
+    """A sentence for what comes of the filters or of the time; what another program holds up stays as it is."""
+    message = str(error)
+    if "interrupted" in message:
+        return EmbedError(f"The search took longer than the {milliseconds:,} ms that a query may take here")
+    if not filtering.clauses or "locked" in message or "busy" in message:
+        return error
+    return EmbedError(f"SQLite cannot apply the filters: {message}")
