@@ -1,18 +1,18 @@
-"""Batches: stretches of rows sorted into what is unchanged, empty, known already, failing, or for the model."""
+"""Stretches of rows, sorted into unchanged, empty, known, failing and to be embedded; and batches for the model."""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from .collections import Collection, list_collections
-from .contents import Content
 from .errors import EmbedError
 from .rows import Position, Reader, Row
 from .vector_table import StoredVector, find_vector
 
-BATCH_BYTES = 64_000_000  # of contents held for one batch
-BATCH_ROWS = 20_000  # rows walked before the position is saved, even if the model got nothing
+STRETCH_BYTES = 64_000_000  # of contents held at a time
+STRETCH_ROWS = 20_000  # rows walked before the position is saved, even if the model got nothing
 
 
 class TableChanged(EmbedError):
@@ -28,8 +28,8 @@ class Failure:
 
 
 @dataclass
-class Batch:
-    """What one transaction will write: the contents for the model, and the rows that wait for their vectors."""
+class Stretch:
+    """Rows read together, so that their contents can be sorted by length together: the next step of the walk."""
 
     position: Position | None = None  # of the last row read
     walked: int = 0
@@ -39,59 +39,92 @@ class Batch:
     known: list[StoredVector] = field(default_factory=list)  # vectors of equal contents, stored before
     failures: list[Failure] = field(default_factory=list)
     waiting: dict[bytes, list[Row]] = field(default_factory=dict)  # rows by content hash, for the model
-    size: int = 0
-
-    @property
-    def contents(self) -> list[Content]:
-        """What the model gets: every content once."""
-        return [rows[0].content for rows in self.waiting.values() if rows[0].content is not None]
+    size: int = 0  # characters and bytes of what is waiting
 
     def is_full(self, target: int) -> bool:
-        """True once the model has `target` contents to embed, or the batch is large enough otherwise."""
-        return len(self.waiting) >= target or self.size >= BATCH_BYTES
+        """True once the model has `target` contents to embed, or they are large enough otherwise."""
+        return len(self.waiting) >= target or self.size >= STRETCH_BYTES
+
+    def forget(self, embedded: int) -> int:
+        """Take up to so many unchanged rows out of the counts, because they are counted as embedded; how many."""
+        met = min(self.unchanged, embedded)
+        self.unchanged -= met
+        self.walked -= met
+        return met
+
+    def batches(self, size: Callable[[], int]) -> Iterator[Batch]:
+        """The contents in batches of neighbouring lengths, the longest first; the last batch completes the stretch.
+
+        `size` is asked before each batch.
+        """
+        order = sorted(self.waiting, key=lambda content_hash: -len(self.waiting[content_hash][0].content or ""))
+        start = 0
+        while True:
+            stop = start + max(1, size())
+            part = {content_hash: self.waiting[content_hash] for content_hash in order[start:stop]}
+            yield Batch(part, self if stop >= len(order) else None)
+            if stop >= len(order):
+                return
+            start = stop
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one call of the model embeds and one transaction writes."""
+
+    waiting: Mapping[bytes, list[Row]]  # rows by content hash
+    completes: Stretch | None  # the last batch of a stretch writes the rest of it, and moves the job's position
+
+    @property
+    def walked(self) -> int:
+        """How many rows are dealt with once it is written."""
+        embedded = sum(len(rows) for rows in self.waiting.values())
+        if self.completes is None:
+            return embedded
+        return embedded + self.completes.walked - sum(len(rows) for rows in self.completes.waiting.values())
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where batches come from: the rows, and the vectors that may be taken over."""
+    """Where stretches come from: the rows, and the vectors that may be taken over."""
 
     reader: Reader
     known_tables: tuple[str, ...]  # vector tables of this model's collections
     schema_version: int  # of the file when the walk began: VACUUM, which renumbers rowids, changes it
 
-    def next_batch(self, conn: sqlite3.Connection, after: Position | None, target: int) -> Batch | None:
-        """Read on after a position until the batch is full; None where no row is left, or TableChanged."""
+    def next_stretch(self, conn: sqlite3.Connection, after: Position | None, target: int) -> Stretch | None:
+        """Read on after a position until the stretch is full; None where no row is left, or TableChanged."""
         self._check_schema(conn)
-        batch = Batch(position=after)
+        stretch = Stretch(position=after)
         try:
-            for row in self.reader.rows(conn, after, BATCH_ROWS):
-                self._sort(conn, batch, row)
-                if batch.is_full(target):
+            for row in self.reader.rows(conn, after, STRETCH_ROWS):
+                self._sort(conn, stretch, row)
+                if stretch.is_full(target):
                     break
         except sqlite3.OperationalError:  # a table or a column that was there a moment ago
             self._check_schema(conn)
             raise
-        return batch if batch.walked else None
+        return stretch if stretch.walked else None
 
     def _check_schema(self, conn: sqlite3.Connection) -> None:
         if schema_version(conn) != self.schema_version:
             raise TableChanged("The file's schema changed while its rows were read")
 
-    def _sort(self, conn: sqlite3.Connection, batch: Batch, row: Row) -> None:
-        batch.walked += 1
-        batch.position = row.position
+    def _sort(self, conn: sqlite3.Connection, stretch: Stretch, row: Row) -> None:
+        stretch.walked += 1
+        stretch.position = row.position
         if (fault := row.key_fault) is not None:
-            batch.failures.append(Failure(row, fault))
+            stretch.failures.append(Failure(row, fault))
         elif row.content is None or row.content_hash is None:
-            batch.empty += 1
-            batch.stale += [row.key] if row.stored_hash else []
+            stretch.empty += 1
+            stretch.stale += [row.key] if row.stored_hash else []
         elif row.is_current:
-            batch.unchanged += 1
+            stretch.unchanged += 1
         elif (vector := self._known(conn, row.content_hash)) is not None:
-            batch.known.append(stored(row, vector))
+            stretch.known.append(stored(row, vector))
         else:
-            batch.waiting.setdefault(row.content_hash, []).append(row)
-            batch.size += len(row.content)
+            stretch.waiting.setdefault(row.content_hash, []).append(row)
+            stretch.size += len(row.content)
 
     def _known(self, conn: sqlite3.Connection, content_hash: bytes) -> bytes | None:
         for table in self.known_tables:
@@ -101,7 +134,7 @@ class Source:
 
 
 def make_source(conn: sqlite3.Connection, collection: Collection, reader: Reader, dimensions: int | None) -> Source:
-    """The source of one collection's batches; a model that changed its dimensions takes over no older vectors."""
+    """The source of one collection's stretches; a model that changed its dimensions takes over no older vectors."""
     version = schema_version(conn)  # first: a change that comes later is then noticed
     tables = [
         other.vector_table

@@ -7,7 +7,7 @@ import secrets
 import socket
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from .collections import now
@@ -24,6 +24,9 @@ PAUSED = "paused"  # by a person, or by a full disk or a lock; goes on where it 
 CANCELLED = "cancelled"  # what was embedded stays
 FINISHED = "finished"  # every row was walked; some may have failed
 FAILED = "failed"  # no use going on; the reason says why
+
+# What restarts with the walk; `contents`, what the model was asked for, does not.
+COUNTS = ("rows_done", "embedded", "reused", "unchanged", "empty", "failed", "removed")
 
 # action: (statuses it may be taken in, status it leads to)
 _ACTIONS = {
@@ -169,9 +172,7 @@ def release(conn: sqlite3.Connection, job_id: int, owner: str) -> None:
         )
 
 
-def advance(
-    conn: sqlite3.Connection, job_id: int, owner: str, position: str | None, rate: float | None, **counts: int
-) -> None:
+def advance(conn: sqlite3.Connection, job_id: int, owner: str, rate: float | None, **counts: int) -> None:
     """Move the job on by these counts, within the transaction that writes the batch; LeaseLost as in renew().
 
     A job that was paused since keeps the batch too, even if it was resumed and nobody has taken it up yet.
@@ -181,24 +182,38 @@ def advance(
         conn,
         job_id,
         owner,
-        f"{changes}, position = ?, rate = coalesce(?, rate), updated = ?, lease_expires = ?",
-        [*counts.values(), position, rate, now(), time.time() + LEASE_SECONDS],
+        f"{changes}, rate = coalesce(?, rate), updated = ?, lease_expires = ?",
+        [*counts.values(), rate, now(), time.time() + LEASE_SECONDS],
         "('running', 'paused', 'pending')",
     )
 
 
-def restart(conn: sqlite3.Connection, job_id: int, owner: str, rows_total: int) -> None:
-    """Begin the walk at the first row; what failed in a walk before is met again or is gone."""
+def move(conn: sqlite3.Connection, job_id: int, position: str) -> None:
+    """Set the position, in the transaction of advance()."""
+    conn.execute("update _embed_jobs set position = ? where id = ?", (position, job_id))
+
+
+def counts(job: Job) -> dict[str, int]:
+    """What the walk has counted so far."""
+    return {name: getattr(job, name) for name in COUNTS}
+
+
+def begin(
+    conn: sqlite3.Connection,
+    job_id: int,
+    owner: str,
+    counts: Mapping[str, int],
+    first: tuple[str, int] | None = None,
+) -> None:
+    """Begin a walk with these counts: at the job's position, or at the first row (its position, the rows in all)."""
     with transaction(conn):
-        conn.execute("delete from _embed_errors where job_id = ?", (job_id,))
-        _guarded(
-            conn,
-            job_id,
-            owner,
-            "position = null, rows_total = ?, rows_done = 0, embedded = 0, reused = 0, unchanged = 0, empty = 0,"
-            " failed = 0, removed = 0",
-            [rows_total],
-        )
+        changes = ", ".join(f"{name} = ?" for name in COUNTS)
+        values: list[object] = [counts[name] for name in COUNTS]
+        if first is not None:
+            changes, values = f"{changes}, position = ?, rows_total = ?", [*values, *first]
+            # What failed in a walk before is met again or is gone.
+            conn.execute("delete from _embed_errors where job_id = ?", (job_id,))
+        _guarded(conn, job_id, owner, changes, values)
 
 
 def end(conn: sqlite3.Connection, job_id: int, owner: str, status: str, reason: str | None = None) -> None:

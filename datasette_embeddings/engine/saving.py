@@ -1,4 +1,4 @@
-"""Saving a batch: its vectors, its failures and the job's new position, in one transaction."""
+"""Saving a batch: its vectors, its failures and how far the job has come, in one transaction."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from . import jobs
-from .batches import Batch, Failure, TableChanged, schema_version, stored
+from .batches import Batch, Failure, Stretch, TableChanged, schema_version, stored
 from .code_table import record
 from .collections import Collection, collection_by_id, new_token, now
 from .errors import EmbedError
@@ -43,31 +43,34 @@ def save(
 
     `asked` is how many contents the model was given for it.
     """
+    rest = batch.completes or Stretch()
     made, failures = _sorted_outcomes(batch, outcomes)
+    failures += rest.failures
     with transaction(conn):
         if not claim.source.stable and schema_version(conn) != claim.schema_version:
             raise TableChanged("The table changed its shape, or the file was vacuumed")
-        written = _write_vectors(conn, claim, [*batch.known, *made])
+        written = _write_vectors(conn, claim, [*rest.known, *made])
         collection = collection_by_id(conn, claim.collection_id)
-        gone = [*batch.stale, *_without_vector(failures)]
+        gone = [*rest.stale, *_without_vector(failures)]
         removed = delete_vectors(conn, collection.vector_table, claim.source, gone)
         _changed(conn, collection, written, removed)
-        _write_failures(conn, claim, batch, failures)
+        _write_failures(conn, claim, failures)
         jobs.advance(
             conn,
             claim.job_id,
             claim.owner,
-            position_json(claim, batch),
             rate,
             rows_done=batch.walked,
-            unchanged=batch.unchanged,
-            empty=batch.empty,
-            reused=len(batch.known),
+            unchanged=rest.unchanged,
+            empty=rest.empty,
+            reused=len(rest.known),
             embedded=len(made),
             failed=len(failures),
             removed=len(removed),
             contents=asked,
         )
+        if batch.completes:
+            jobs.move(conn, claim.job_id, _position_json(conn, claim, batch.completes))
 
 
 def sweep_stretch(conn: sqlite3.Connection, claim: Claim, after: int) -> int | None:
@@ -101,24 +104,48 @@ def finish(conn: sqlite3.Connection, claim: Claim) -> None:
         jobs.end(conn, claim.job_id, claim.owner, status, reason)
 
 
-def position_json(claim: Claim, batch: Batch) -> str:
-    """A position as the job keeps it."""
-    return json.dumps({"after": key_json(batch.position or ()), "schema": claim.schema_version})
+def _position_json(conn: sqlite3.Connection, claim: Claim, stretch: Stretch) -> str:
+    """A position as the job keeps it: the row, and the counts up to it.
+
+    A process that dies within the next stretch leaves counts beyond the position; who goes on begins with these.
+    """
+    return _position(stretch.position, claim.schema_version, jobs.counts(jobs.get_job(conn, claim.job_id)))
 
 
-def position_of(conn: sqlite3.Connection, job: jobs.Job, source: SourceTable) -> Position | None:
-    """Where a job that was begun goes on; None where it must start at the first row again."""
+def first_position(claim: Claim) -> str:
+    """The position before the first row."""
+    return _position(None, claim.schema_version, dict.fromkeys(jobs.COUNTS, 0))
+
+
+def _position(after: Position | None, schema: int, counts: Mapping[str, int]) -> str:
+    return json.dumps({"after": key_json(after or ()), "schema": schema, "counts": counts})
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a job goes on, and what it had counted up to there."""
+
+    after: Position | None  # None: at the first row
+    counts: Mapping[str, int]
+    again: int = 0  # rows beyond it that the job has embedded too: counted already, and met as unchanged ones
+
+
+def start_of(conn: sqlite3.Connection, job: jobs.Job, source: SourceTable) -> Start:
+    """Where a job goes on: at its position, unless the rows were renumbered since."""
     if job.position is None:
-        return None
+        return Start(None, dict.fromkeys(jobs.COUNTS, 0))
     position = json.loads(job.position)
     if not source.stable and position["schema"] != schema_version(conn):
-        return None
-    return key_from_json(position["after"])
+        return Start(None, dict.fromkeys(jobs.COUNTS, 0))
+    counts = position["counts"]
+    again = job.embedded - counts["embedded"]
+    counts = {**counts, "embedded": job.embedded, "rows_done": counts["rows_done"] + again}
+    return Start(key_from_json(position["after"]) or None, counts, again)
 
 
 def _sorted_outcomes(batch: Batch, outcomes: Mapping[bytes, Outcome]) -> tuple[list[StoredVector], list[Failure]]:
     made: list[StoredVector] = []
-    failures = list(batch.failures)
+    failures: list[Failure] = []
     for content_hash, rows in batch.waiting.items():
         outcome = outcomes[content_hash]
         if isinstance(outcome, bytes):
@@ -154,7 +181,7 @@ def _without_vector(failures: Sequence[Failure]) -> list[tuple[object, ...]]:
     return [failure.row.key for failure in failures if failure.row.stored_hash is not None]
 
 
-def _write_failures(conn: sqlite3.Connection, claim: Claim, batch: Batch, failures: Sequence[Failure]) -> None:
+def _write_failures(conn: sqlite3.Connection, claim: Claim, failures: Sequence[Failure]) -> None:
     conn.executemany(
         "insert into _embed_errors (collection_id, position, row_key, content_hash, message, job_id, at)"
         " values (?, ?, ?, ?, ?, ?, ?)"

@@ -89,10 +89,10 @@ def test_a_lease_that_has_run_out(conn, job):
     assert jobs.claim(conn, job.id, "b")
     for attempt in (
         lambda: jobs.renew(conn, job.id, "a"),
-        lambda: jobs.advance(conn, job.id, "a", None, None, rows_done=1),
+        lambda: jobs.advance(conn, job.id, "a", None, rows_done=1),
         lambda: jobs.end(conn, job.id, "a", jobs.FINISHED),
         lambda: jobs.check(conn, job.id, "a"),
-        lambda: jobs.restart(conn, job.id, "a", 0),
+        lambda: jobs.begin(conn, job.id, "a", jobs.counts(job)),
     ):
         with pytest.raises(LeaseLost, match="run by another process"):
             attempt()

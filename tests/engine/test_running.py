@@ -260,6 +260,14 @@ def test_another_collections_vectors_are_taken_over(path):
     assert vectors(path, "again") == expected(path)
 
 
+def test_contents_of_one_length_go_together(path, small_batches):
+    """Contents read together are embedded longest first, so that no batch pads short ones to a long one's length."""
+    make_file(path, NOTES, notes=[(number, "x" * (number * 7 % 20 + 1)) for number in range(1, 21)])
+    job = embed(path, "notes", ["body"], model := WordLengths())
+    lengths = [len(content) for content in model.contents]
+    assert (job.status, len(model.calls), lengths) == ("finished", 10, sorted(lengths, reverse=True))
+
+
 def test_pause_keeps_the_batch_in_flight(path, small_batches):
     """A pause saves the batch that the model works on, begins no other, and resume goes on behind it."""
     make_file(path, NOTES, notes=numbered(20))
@@ -269,7 +277,7 @@ def test_pause_keeps_the_batch_in_flight(path, small_batches):
         assert len(model.wait_for_call()) == 2
         act(path, "pause", "notes")
     assert (done[0].status, done[0].embedded, len(model.contents)) == ("paused", 2, 2)
-    assert list(vectors(path, "notes")) == [1, 2]
+    assert sorted(vectors(path, "notes")) == [19, 20]  # the longest go first
     act(path, "resume", "notes")
     job = run(path, job, model)
     assert (job.status, job.embedded, len(model.contents)) == ("finished", 20, 20)

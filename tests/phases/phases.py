@@ -54,7 +54,7 @@ def stopping(function):
 
 
 if PHASE == "read":
-    batches.Source.next_batch = stopping(batches.Source.next_batch)
+    batches.Source.next_stretch = stopping(batches.Source.next_stretch)
 elif PHASE == "model":
     walk.embed_contents = stopping(models.embed_contents)
 elif PHASE in ("write", "commit"):

@@ -13,7 +13,8 @@ from ..saving import Outcome
 
 FIRST_BATCH = 32  # contents: the model's pace is not known yet
 LARGEST_BATCH = 8192
-BATCH_SECONDS = 4.0  # of the model's work: what a kill may lose, and long enough for sorting by length to pay
+BATCH_SECONDS = 4.0  # of the model's work: what a kill may lose
+SORTED_TOGETHER = 1024  # contents at least, even if they make many batches: a batch of one length wastes no padding
 GIVE_UP_AFTER = 1000  # contents that failed one by one, with not one success before them
 
 
@@ -57,15 +58,19 @@ class Pace:
 
 
 class Recent:
-    """The vectors of the last two batches, which the reader, a batch ahead, could not find stored yet."""
+    """The vectors of this stretch and the one before, which the reader, a stretch ahead, could not find stored yet."""
 
     def __init__(self) -> None:
-        self._batches: deque[dict[bytes, bytes]] = deque(maxlen=2)
+        self._stretches: deque[dict[bytes, bytes]] = deque(maxlen=2)
+
+    def next_stretch(self) -> None:
+        """Forget the stretch before the last."""
+        self._stretches.append({})
 
     def get(self, content_hash: bytes) -> bytes | None:
         """The vector of a content that was embedded just now."""
-        return next((kept[content_hash] for kept in self._batches if content_hash in kept), None)
+        return next((kept[content_hash] for kept in self._stretches if content_hash in kept), None)
 
     def add(self, outcomes: Mapping[bytes, Outcome]) -> None:
-        """Remember a batch and forget the one before the last."""
-        self._batches.append({key: value for key, value in outcomes.items() if isinstance(value, bytes)})
+        """Remember what a batch gave."""
+        self._stretches[-1].update({key: value for key, value in outcomes.items() if isinstance(value, bytes)})

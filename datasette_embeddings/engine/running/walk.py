@@ -10,7 +10,7 @@ from functools import partial
 
 from .. import jobs, saving
 from ..access import Access
-from ..batches import Batch, TableChanged, make_source
+from ..batches import Batch, Stretch, TableChanged, make_source
 from ..collections import collection_by_id
 from ..contents import Content
 from ..errors import CannotEmbed, ModelError, ModelUnavailable
@@ -19,7 +19,7 @@ from ..rows import Position, count_rows, reader
 from ..saving import Claim, Outcome
 from ..tables import source_table
 from ..transactions import is_passing
-from .pace import Pace, Recent
+from .pace import SORTED_TOGETHER, Pace, Recent
 
 
 class Walk:
@@ -71,20 +71,20 @@ class Walk:
     def _begin(self) -> None:
         """Look at the table as it now is, and find the place to go on at."""
 
-        def look(conn: sqlite3.Connection) -> None:
+        def look(conn: sqlite3.Connection) -> int | None:
             collection = collection_by_id(conn, self.job.collection_id)
             source = source_table(conn, collection.table)
             _check_key(conn, collection.vector_table, [key.stored for key in source.keys], source.name)
             dimensions = self.dimensions or self.model.dimensions
-            self.batches = make_source(conn, collection, reader(source, collection), dimensions)
-            self.claim = Claim(self.job.id, self.owner, collection.id, source, self.batches.schema_version)
+            self.source = make_source(conn, collection, reader(source, collection), dimensions)
+            self.claim = Claim(self.job.id, self.owner, collection.id, source, self.source.schema_version)
             job = jobs.get_job(conn, self.job.id)
-            self.after = saving.position_of(conn, job, source)
-            self.total = count_rows(conn, source.name) if self.after is None else job.rows_total or 0
+            self.start = saving.start_of(conn, job, source)
+            return count_rows(conn, source.name) if self.start.after is None else None
 
-        self.access.read(look)
-        if self.after is None:
-            self.access.write(lambda conn: jobs.restart(conn, self.job.id, self.owner, self.total))
+        total = self.access.read(look)
+        first = None if total is None else (saving.first_position(self.claim), total)
+        self.access.write(lambda conn: jobs.begin(conn, self.job.id, self.owner, self.start.counts, first))
 
     def _embed_rows(self) -> None:
         with ThreadPoolExecutor(1, "embed-read") as ahead, ThreadPoolExecutor(1, "embed-write") as behind:
@@ -100,22 +100,33 @@ class Walk:
                 self._report()
 
     def _batches(self, ahead: ThreadPoolExecutor) -> Iterator[Batch]:
-        """Batches in order; the next one is read while the model works on this one."""
+        """Batches in order, until the last row or until somebody wants the job to stop."""
+        for stretch in self._stretches(ahead):
+            self.recent.next_stretch()
+            for batch in stretch.batches(lambda: self.pace.target):
+                # Each time: it was read while the model worked, and somebody may have paused the job since.
+                self.access.read(lambda conn: jobs.check(conn, self.job.id, self.owner))
+                yield batch
+                if self.stop.is_set():
+                    return
 
-        def read(after: Position | None) -> Batch | None:
+    def _stretches(self, ahead: ThreadPoolExecutor) -> Iterator[Stretch]:
+        """Stretches in order; the next one is read while the model works on this one."""
+
+        def read(after: Position | None) -> Stretch | None:
             return self.access.read(lambda conn: self._next(conn, after))
 
-        batch = read(self.after)
-        while batch is not None and not self.stop.is_set():
-            following = ahead.submit(read, batch.position)
-            yield batch
-            batch = following.result()
-            # Again: it was read while the model worked, and somebody may have paused the job since.
-            self.access.read(lambda conn: jobs.check(conn, self.job.id, self.owner))
+        again = self.start.again
+        stretch = read(self.start.after)
+        while stretch is not None:
+            again -= stretch.forget(again)
+            following = ahead.submit(read, stretch.position)
+            yield stretch
+            stretch = following.result()
 
-    def _next(self, conn: sqlite3.Connection, after: Position | None) -> Batch | None:
+    def _next(self, conn: sqlite3.Connection, after: Position | None) -> Stretch | None:
         jobs.check(conn, self.job.id, self.owner)
-        return self.batches.next_batch(conn, after, self.pace.target)
+        return self.source.next_stretch(conn, after, max(SORTED_TOGETHER, self.pace.target))
 
     def _embed(self, batch: Batch) -> tuple[dict[bytes, Outcome], int]:
         """The outcome of every content of the batch, and how many of them the model was asked for."""
