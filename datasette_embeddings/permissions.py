@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+from collections.abc import AsyncIterator
 
 from . import compat
 from .engine.collections import Collection, list_collections
@@ -30,16 +31,18 @@ async def may_embed_table(datasette, actor, database: str, table: str) -> bool:
 
 async def may_embed_something(datasette, actor) -> bool:
     """Whether there is a table that the actor may embed: who may not gets no menu entry."""
-    found = await compat.tables_allowed(datasette, actor, EMBED_TABLE)
-    if found is not None:
-        return bool(found)
-    return bool(await embeddable_tables(datasette, actor))
+    async for _ in _embeddable(datasette, actor):
+        return True
+    return False
 
 
 async def embeddable_tables(datasette, actor, database: str | None = None) -> list[tuple[str, str]]:
     """The (database, table) pairs that the actor may embed; our own tables and hidden ones are not among them."""
+    return [pair async for pair in _embeddable(datasette, actor, database)]
+
+
+async def _embeddable(datasette, actor, database: str | None = None) -> AsyncIterator[tuple[str, str]]:
     found = await compat.tables_allowed(datasette, actor, EMBED_TABLE)
-    pairs = []
     for db in compat.databases(datasette):
         if not db.is_mutable or database not in (None, db.name):
             continue
@@ -47,13 +50,12 @@ async def embeddable_tables(datasette, actor, database: str | None = None) -> li
         for table in await db.table_names():
             if table in hidden or table.lower().startswith(PREFIX):
                 continue
-            if (
-                (db.name, table) in found
-                if found is not None
-                else await may_embed_table(datasette, actor, db.name, table)
-            ):
-                pairs.append((db.name, table))
-    return pairs
+            if found is None:
+                may = await may_embed_table(datasette, actor, db.name, table)
+            else:
+                may = (db.name, table) in found
+            if may:
+                yield db.name, table
 
 
 async def visible_collections(datasette, actor, database) -> list[Collection]:

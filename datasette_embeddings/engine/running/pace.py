@@ -25,8 +25,12 @@ class Pace:
         self.target = FIRST_BATCH
         self.failures = 0
         self.any_success = False
-        self._last = time.monotonic()
         self._rate: float | None = None
+        self.start()
+
+    def start(self) -> None:
+        """Count time from now: what came before was the model's load."""
+        self._last = time.monotonic()
 
     @contextmanager
     def timed(self, count: int) -> Iterator[None]:

@@ -14,7 +14,7 @@ from ..batches import Batch, Stretch, TableChanged, make_source
 from ..collections import collection_by_id
 from ..contents import Content
 from ..errors import CannotEmbed, ModelError, ModelUnavailable
-from ..models import EmbeddingModel, embed_contents, load
+from ..models import EmbeddingModel, embed_contents, is_ready, load
 from ..rows import Position, count_rows, reader
 from ..saving import Claim, Outcome
 from ..tables import source_table
@@ -43,7 +43,6 @@ class Walk:
 
     def all(self) -> None:
         """Walk the rows, drop the vectors of rows that are gone, and finish."""
-        load(self.model)
         self.pace = Pace()
         try:
             while not self._walk():
@@ -138,6 +137,9 @@ class Walk:
             else:
                 fresh.append(content_hash)
         contents = [batch.waiting[content_hash][0].content for content_hash in fresh]
+        if contents and not is_ready(self.model):  # only now: where nothing has changed, no model is needed
+            load(self.model)
+            self.pace.start()
         with self.pace.timed(len(contents)):
             results = self._embed_or_split([content for content in contents if content is not None])
         outcomes.update(zip(fresh, results, strict=True))
