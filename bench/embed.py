@@ -6,7 +6,7 @@ The table is the demo's (docstrings of the Python standard library: real, of mix
 files, the dtype ours ("auto": bfloat16 where the CPU has AMX). Left out on all sides: start-up, imports, the load of
 the model. Counted on ours: reading, hashing, the model, writing, the job's end, from an empty collection; on LLM's:
 the method that `llm embed-multi --sql` calls, in its batches, over the same rows of the same file; on the bare one:
-encode() of the same list in memory by the same loaded model.
+encode() of the same list in memory by the library's own model, with the same dtype.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ import llm
 import llm_sentence_transformers
 import sqlite_utils
 from datasette.app import Datasette
+from sentence_transformers import SentenceTransformer
 
 from datasette_embeddings.engine import jobs
 from datasette_embeddings.engine.access import FileAccess
@@ -50,11 +51,11 @@ def main() -> None:
         model = registry_for(Datasette([])).model(options.model)
         load(model)
         contents = read_contents(path)
-        peer = peer_model(model)
+        peer, bare = peer_model(model), bare_model(model)
         contestants: dict[str, Callable[[], object]] = {
             "datasette-embed": lambda: ours(path, model),
             "llm embed-multi": lambda: llms(path, peer),
-            "bare encode()": lambda: model._model.encode(contents, show_progress_bar=False),
+            "bare encode()": lambda: bare.encode(contents, show_progress_bar=False),
         }
         describe(model, contents)
         report(measure(contestants, options.rounds), len(contents))
@@ -83,6 +84,11 @@ def peer_model(model: object) -> llm.EmbeddingModel:
     peer = llm_sentence_transformers.SentenceTransformerModel("minilm", str(model._source()), False)
     peer.embed("load")
     return peer
+
+
+def bare_model(model: object) -> SentenceTransformer:
+    """The library's own model with our dtype and none of our doings."""
+    return SentenceTransformer(model._source(), model_kwargs={"dtype": next(model._model.parameters()).dtype})
 
 
 def ours(path: Path, model: object) -> None:
