@@ -55,8 +55,28 @@ def database_actions(datasette, actor, database):
 
 
 @hookimpl
-def table_actions(datasette, actor, database, table):
-    return views.table_actions(datasette, actor, database, table)
+def table_actions(datasette, actor, database, table, request):
+    return views.table_actions(datasette, actor, database, table, request)
+
+
+@hookimpl
+def top_table(datasette, request, database, table):  # called by 1.0
+    return views.top_table(datasette, request, database, table)
+
+
+@hookimpl
+def top_row(datasette, request, database, table):  # called by 1.0
+    return views.top_row(datasette, request, database, table)
+
+
+@hookimpl
+def jump_items_sql(datasette, actor):  # called by 1.0
+    return views.jump_items_sql(datasette, actor)
+
+
+@hookimpl
+def extra_template_vars(datasette, request, database, table, view_name):  # used on 0.65
+    return views.extra_template_vars(datasette, request, database, table, view_name)
 
 
 @hookimpl

@@ -189,8 +189,9 @@ def table_templates(kind: str, database: str, table: str) -> list[str]:
 def jump_items(items: list[dict[str, str]]) -> list:
     """Entries of 1.0's jump menu, each with label, url and description."""
     sql = (
-        "select 'menu' as type, value ->> 'label' as label, value ->> 'description' as description,"
-        " value ->> 'url' as url, value ->> 'label' as search_text, null as display_name"
+        "select 'menu' as type, json_extract(value, '$.label') as label,"
+        " json_extract(value, '$.description') as description, json_extract(value, '$.url') as url,"
+        " json_extract(value, '$.label') as search_text, null as display_name"
         " from json_each(:embed_items)"
     )
     return [JumpSQL(sql=sql, params={"embed_items": json.dumps(items)})] if items else []

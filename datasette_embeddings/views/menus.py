@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..engine.schema import PREFIX
 from ..permissions import embeddable_tables, may_embed_something, may_embed_table, visible_collections
+from .places import search_link
 from .visit import Urls, is_writable
 
 Link = dict[str, str]
@@ -40,10 +41,13 @@ def database_actions(datasette, actor, database):
     return links
 
 
-def table_actions(datasette, actor, database, table):
-    """The entry of a table's menu; none for views, which 0.65 asks about too, nor for hidden tables and our own."""
+def table_actions(datasette, actor, database, table, request):
+    """The entries of a table's menu; none for views, which 0.65 asks about too, nor for hidden tables and our own."""
 
     async def links() -> list[Link]:
+        return [*await search_link(datasette, request, database, table), *await embed_link()]
+
+    async def embed_link() -> list[Link]:
         found = datasette.get_database(database)
         if not is_writable(found) or table.lower().startswith(PREFIX):
             return []

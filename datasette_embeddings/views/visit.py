@@ -74,14 +74,13 @@ class Visit:
             add_cors_headers(headers)
         return Response.json({"ok": status < 400, **data}, status=status, headers=headers)
 
-    def text(
-        self, body: str, status: int = 200, content_type: str = "text/plain; charset=utf-8", headers: dict | None = None
-    ):
-        """An answer in CSV or plain text."""
-        headers = dict(headers or {})
+    def text(self, body: str, status: int = 200, *, download: str | None = None) -> Response:
+        """An answer in plain text, or in CSV to be saved under a name."""
+        headers = {"content-disposition": f'attachment; filename="{download}"'} if download else {}
         if self.datasette.cors:
             add_cors_headers(headers)
-        return Response(body, status=status, headers=headers, content_type=content_type)
+        kind = "text/csv" if download else "text/plain"
+        return Response(body, status=status, headers=headers, content_type=f"{kind}; charset=utf-8")
 
     async def page(self, template: str, context: dict, status: int = 200) -> Response:
         """An answer in HTML."""

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from datasette.plugins import pm
-from datasette.utils import await_me_maybe, escape_sqlite
+from datasette.utils import await_me_maybe
 from datasette.utils.asgi import BadRequest
 
 from ...engine.errors import EmbedError
+from ...engine.identifiers import quote
 from ...engine.tables import SourceTable
 from ..visit import Visit
 
@@ -28,15 +29,14 @@ class Filtering:
     """What restricts the rows: conditions, their named parameters, and how a person reads them."""
 
     filters: Filters
-    clauses: tuple[str, ...] = ()  # those of the columns first
+    clauses: tuple[str, ...] = ()
     parameters: dict[str, Any] | None = None
-    by_column: int = 0  # how many of the conditions come from the columns' filters
     description: str = ""
 
     def query(self, source: SourceTable) -> str:
         """The query that selects the keys of the rows."""
-        keys = ", ".join(escape_sqlite(key.name) for key in source.keys)
-        return f"select {keys} from {escape_sqlite(source.name)} where {' and '.join(self.clauses)}"
+        keys = ", ".join(quote(key.name) for key in source.keys)
+        return f"select {keys} from {quote(source.name)} where {' and '.join(self.clauses)}"
 
     def among(self, source: SourceTable) -> Among | None:
         """The rows that may be ranked; None where that is all of them."""
@@ -63,7 +63,7 @@ async def filtering_of(visit: Visit, source: SourceTable) -> Filtering:
     _check(filters, source)
     try:
         clauses, parameters = filters.build_where_clauses(source.name)
-        by_column, descriptions = len(clauses), []
+        descriptions: list[str] = []
         for found in await _of_plugins(visit, source):
             clauses += found.where_clauses
             parameters |= found.params
@@ -71,7 +71,7 @@ async def filtering_of(visit: Visit, source: SourceTable) -> Filtering:
         description = filters.human_description_en(extra=descriptions)
     except (ValueError, LookupError, TypeError, AttributeError) as error:  # such as ?x__in=[ and ?_through={}
         raise EmbedError(f"A filter cannot be read: {error}") from error
-    return Filtering(filters, tuple(clauses), parameters, by_column, description)
+    return Filtering(filters, tuple(clauses), parameters, description)
 
 
 def no_filters() -> Filtering:

@@ -73,7 +73,7 @@ def chosen(collections: tuple[Collection, ...], table: str, name: str | None) ->
             return collection
     if name:
         raise NotFound(f"The table {table!r} has no collection {name!r}")
-    return collections[0]
+    return min(collections, key=lambda collection: collection.id)
 
 
 async def find(visit: Visit, ground: Ground, filtering: Filtering, search: Search) -> Found:

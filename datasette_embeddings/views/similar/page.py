@@ -10,9 +10,7 @@ from datasette import Response
 from datasette.utils import filters_should_redirect, value_as_boolean
 
 from ... import compat
-from ...engine.collections import Collection
 from ...engine.errors import EmbedError, ModelError, raising
-from ...searching import model_of
 from ..visit import Urls, Visit
 from ..words import without_folders
 from .asked import BOTH, MEANING, MODES, SIZE, WORDS, Search, search_of
@@ -20,7 +18,7 @@ from .equivalent import sql_url
 from .filtering import Argument, Filtering, arguments_of, filtering_of, is_filter, no_filters
 from .finding import Found, Ground, find, ground_of
 from .rows import as_csv, labelled, matches_json, path_of, places
-from .vectors import StillLoading, may_ask
+from .vectors import StillLoading, can_ask
 
 NOTHING_ASKED = "Say what to search for: q, a text, or row, the path of a row; POST takes vector and image too"
 # Arguments that mean something to the table page alone.
@@ -117,13 +115,12 @@ async def _page(visit: Visit) -> Response:
         if isinstance(wrong, ModelError) and raising():
             raise
         error = error or wrong
-    modes = await available_modes(visit, ground.collection, ground.index)
     context = {
         "search": search,
         "collection": ground.collection,
         "collections": ground.collections,
-        "modes": modes,
-        "takes_image": await _takes_image(visit, ground),
+        "modes": await _modes(visit, ground),
+        "takes_image": await can_ask(visit, ground.collection, binary=True),
         "filters": filtering.filters,
         "filter_columns": ground.columns,
         "description": filtering.description,
@@ -136,23 +133,11 @@ async def _page(visit: Visit) -> Response:
     return await visit.page("embed_similar.html", context, error.status if error else 200)
 
 
-async def available_modes(visit: Visit, collection: Collection, index: str | None) -> list[str]:
+async def _modes(visit: Visit, ground: Ground) -> list[str]:
     """How the actor may search the table by text, if at all."""
-    try:
-        registered = model_of(visit.datasette, collection)
-        by_meaning = registered.model.supports_text and await may_ask(visit, registered)
-    except EmbedError:
-        by_meaning = False
-    possible = {MEANING: by_meaning, WORDS: index is not None, BOTH: by_meaning and index is not None}
+    by_meaning, by_words = await can_ask(visit, ground.collection), ground.index is not None
+    possible = {MEANING: by_meaning, WORDS: by_words, BOTH: by_meaning and by_words}
     return [mode for mode in MODES if possible[mode]]
-
-
-async def _takes_image(visit: Visit, ground: Ground) -> bool:
-    try:
-        registered = model_of(visit.datasette, ground.collection)
-    except EmbedError:
-        return False
-    return registered.model.supports_binary and await may_ask(visit, registered)
 
 
 def _carried(visit: Visit) -> dict[str, Any]:

@@ -38,7 +38,17 @@ async def vector_of(visit: Visit, collection: Collection, search: Search) -> byt
     return await _embedded(visit.datasette, registered, content)
 
 
-async def may_ask(visit: Visit, registered: RegisteredModel) -> bool:
+async def can_ask(visit: Visit, collection: Collection, *, binary: bool = False) -> bool:
+    """Whether the actor can search the collection by text, or by an image: the model is there and takes it."""
+    try:
+        registered = model_of(visit.datasette, collection)
+    except EmbedError:
+        return False
+    model = registered.model
+    return (model.supports_binary if binary else model.supports_text) and await _may_ask(visit, registered)
+
+
+async def _may_ask(visit: Visit, registered: RegisteredModel) -> bool:
     """Whether the actor may have the model embed a query: who asks a model that costs must be one who may embed."""
     model = registered.model
     if not (model.needs_key or model.remote) or registry_for(visit.datasette).config.public_search:
@@ -47,7 +57,7 @@ async def may_ask(visit: Visit, registered: RegisteredModel) -> bool:
 
 
 async def _check_cost(visit: Visit, registered: RegisteredModel) -> None:
-    if not await may_ask(visit, registered):
+    if not await _may_ask(visit, registered):
         raise Forbidden(
             f"You may not search {visit.table!r} by text: its model {registered.name} needs a key or another server, "
             "so that takes the permission embed-table. Searching by row is free"
