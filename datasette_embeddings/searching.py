@@ -26,7 +26,10 @@ def searcher(datasette, database: str, conn: sqlite3.Connection, collection: str
     """
     from .engine.search import Searcher
 
-    opener = functools.partial(compat.connect, datasette, datasette.get_database(database))
+    opened = datasette.get_database(database)
+    # To open a database in memory once more, while a statement reads it, waits for that very statement: SQLite's shared
+    # cache has one lock for all its connections.
+    opener = None if opened.is_memory else functools.partial(compat.connect, datasette, opened)
     return Searcher(conn, get_collection(conn, collection), caches_for(datasette), database, opener)
 
 

@@ -10,6 +10,7 @@ from embedded import embed, make_file, write
 from fake_models import SlowLoading, WordLengths
 from searched import Numbers, counted, embed_within, found, notes
 
+from datasette_embeddings.engine.collections import create_collection, define
 from datasette_embeddings.engine.search import Searcher, caches, meaning
 
 # Datasette asks sqlite3 to report what a function of ours raised, besides the query's own error.
@@ -177,3 +178,29 @@ async def test_a_cold_cache_is_loaded_outside_the_time_limit(make, monkeypatch):
     for _ in range(2):
         assert len(await found(datasette, "embed_search('notes', '[1, 0]')")) == 5
     assert loads == [3_000_000]
+
+
+async def test_a_named_database_in_memory(make_datasette):
+    """A database in memory is searched as a file is, and its changes are seen."""
+    datasette = make_datasette(models=[Numbers()])
+    database = datasette.add_memory_database("data")
+    call = "embed_search('notes', '[1, 0]')"
+
+    def edit(*statements):
+        def run(conn):
+            with conn:
+                for statement in statements:
+                    conn.execute(statement)
+                embed_within(conn)
+
+        return database.execute_write_fn(run)
+
+    def begin(conn):
+        conn.execute("create table notes (id integer primary key, body text)")
+        create_collection(conn, define(conn, "notes", ["body"], None, Numbers()))
+
+    await database.execute_write_fn(begin)
+    await edit("insert into notes values (1, '[1, 0]'), (2, '[0, 1]')")
+    assert await found(datasette, call) == [1, 2]
+    await edit("update notes set body = '[-1, 0]' where id = 1")
+    assert await found(datasette, call) == [2, 1]

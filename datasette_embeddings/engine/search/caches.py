@@ -32,16 +32,17 @@ class Caches:
         self._lock = threading.Lock()
         self._entries: OrderedDict[tuple[str, int], _Entry] = OrderedDict()
 
-    def view(self, conn: sqlite3.Connection, collection: Collection, database: str, opener: Opener) -> View:
+    def view(self, conn: sqlite3.Connection, collection: Collection, database: str, opener: Opener | None) -> View:
         """The view of exactly what `conn` sees of the collection.
 
         What is committed is shared by all; what only this connection sees (a write that is not committed, or a state
-        that was current when its transaction began) is added for it alone.
+        that was current when its transaction began) is added for it alone. Without an opener the asking connection
+        reads for all, as long as it is not writing.
         """
         entry = self._entry(database, collection.id)
         view = entry.view
         if view is None or view.token != collection.token:
-            view = self._refreshed(entry, collection, opener) or view
+            view = self._refreshed(entry, conn, collection, opener) or view
         return _brought_to(view, conn, collection, self._room)
 
     def _entry(self, database: str, collection_id: int) -> _Entry:
@@ -50,12 +51,17 @@ class Caches:
             self._entries.move_to_end((database, collection_id))
             return entry
 
-    def _refreshed(self, entry: _Entry, wanted: Collection, opener: Opener) -> View | None:
+    def _refreshed(
+        self, entry: _Entry, conn: sqlite3.Connection, wanted: Collection, opener: Opener | None
+    ) -> View | None:
         """The entry's view brought to what is committed; None where that is another collection or cannot be read."""
         with entry.lock:
             if entry.view is not None and entry.view.token == wanted.token:
                 return entry.view  # another thread did it meanwhile
-            view = _committed(entry.view, wanted, opener, self._room)
+            if opener is not None:
+                view = _committed(entry.view, wanted, opener, self._room)
+            else:
+                view = None if conn.in_transaction else _brought_to(entry.view, conn, wanted, self._room)
             if view is not None:
                 entry.view = view
                 self._keep_to_budget()

@@ -33,7 +33,7 @@ class Searcher:
     """
 
     def __init__(
-        self, conn: sqlite3.Connection, collection: Collection, caches: Caches, database: str, opener: Opener
+        self, conn: sqlite3.Connection, collection: Collection, caches: Caches, database: str, opener: Opener | None
     ) -> None:
         self.conn, self.collection = conn, collection
         self.source: SourceTable = source_table(conn, collection.table)
