@@ -16,8 +16,9 @@ from ..engine.errors import NotFound
 from ..engine.models import EmbeddingModel
 from ..engine.running import run_job
 from ..engine.transactions import transaction
+from ..wording import progress_text
 from .interrupts import Interrupts
-from .progress import Progress, progress_text
+from .progress import Progress
 
 TICK_SECONDS = 0.1  # between two looks at Ctrl-C
 WATCH_SECONDS = 0.5  # between two looks at another process's job
@@ -30,6 +31,7 @@ class Wish:
     definition: Definition
     name: str | None
     alias: str
+    plugin: str  # that registered the model
 
 
 class Pass:
@@ -121,7 +123,7 @@ def take(conn: sqlite3.Connection, wish: Wish, owner: str) -> tuple[Collection, 
     All in one transaction: a server's worker, which looks for jobs all the time, is never quicker.
     """
     with transaction(conn):
-        collection, _ = create_collection(conn, wish.definition, name=wish.name, alias=wish.alias)
+        collection, _ = create_collection(conn, wish.definition, name=wish.name, alias=wish.alias, plugin=wish.plugin)
         job = jobs.latest_job(conn, collection.id)
         if job is None or job.status not in (jobs.PENDING, jobs.RUNNING, jobs.PAUSED):
             job = jobs.create_job(conn, collection.id)

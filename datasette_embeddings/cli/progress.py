@@ -1,4 +1,4 @@
-"""Progress on a terminal as a bar, elsewhere as a line now and then; and what a job says in words."""
+"""Progress on a terminal as a bar, elsewhere as a line now and then."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from ..engine.jobs import Job
+from ..wording import progress_text
 
 LINE_SECONDS = 10.0  # between two lines where there is no terminal
 
@@ -61,35 +62,6 @@ class Progress:
         # Not update(): a walk that begins anew goes back.
         bar.length, bar.pos, bar.current_item = job.rows_total, job.rows_done, text
         bar.render_progress()
-
-
-def progress_text(job: Job) -> str:
-    """Rows, rate and time left; nothing before the rows are counted."""
-    if job.rows_total is None:
-        return ""
-    parts = [f"{job.rows_done:,} of {counted(job.rows_total, 'row')}"]
-    if job.rate and job.is_active:
-        parts.append(f"{job.rate:,.0f} rows/s" if job.rate >= 10 else f"{job.rate:.1f} rows/s")
-    if job.seconds_left:
-        parts.append(f"{duration(job.seconds_left)} left")
-    return ", ".join(parts)
-
-
-def duration(seconds: float) -> str:
-    """0.4 s; 8 s; 2 min 5 s; 3 h 20 min."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def counted(number: int, noun: str) -> str:
-    """1 row; 1,234 rows."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def one_line(text: str) -> str:

@@ -8,7 +8,8 @@ from ..engine import jobs
 from ..engine.collections import Collection
 from ..engine.errors import EmbedError
 from ..engine.jobs import Job
-from .progress import counted, duration, one_line, progress_text
+from ..wording import counted, duration, progress_text
+from .progress import one_line
 
 SHOWN_FAILURES = 5
 SHOWN_CHARACTERS = 300  # of one message: a model may quote a whole content in it
@@ -42,7 +43,7 @@ def _stopped(collection: Collection, job: Job) -> str:
     verb = {jobs.FAILED: "failed", jobs.PAUSED: "was paused", jobs.CANCELLED: "was cancelled"}.get(
         job.status, "stopped"
     )
-    done = progress_text(job)
+    done = progress_text(job) if job.rows_done else ""
     text = f"Embedding {collection.name} {verb}{f' after {done}' if done else ''}"
     if job.reason:
         text += f": {one_line(job.reason)}"

@@ -12,9 +12,10 @@ from ..engine.collections import Collection, list_collections
 from ..engine.errors import EmbedError
 from ..engine.jobs import Job, latest_job
 from ..engine.status import RowCounts, count
+from ..wording import counted, progress_text
 from .files import open_database
 from .instance import instance_options
-from .progress import counted, one_line, progress_text
+from .progress import one_line
 
 _COUNTS = ("total", "embedded", "pending", "failed", "empty")
 

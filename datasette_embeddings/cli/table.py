@@ -17,11 +17,12 @@ from ..engine.errors import Conflict, EmbedError
 from ..engine.models import EmbeddingModel
 from ..engine.tables import source_table
 from ..registry import Registry, registry_for
+from ..wording import progress_text
 from .files import open_database
 from .instance import instance_options
 from .interrupts import Interrupts, QuitAtOnce
 from .passes import Pass, Wish
-from .progress import Progress, progress_text
+from .progress import Progress
 from .report import GO_ON, failures, summary
 
 INTERRUPTED = 130  # exit status of a program that Ctrl-C ended
@@ -49,8 +50,9 @@ def table(ctx, database, table_name, columns, model, template, collection, confi
         registry = registry_for(datasette)
         entry = registry.pick(model)
         definition = access.read(lambda conn: _definition(conn, table_name, columns, template, entry.model))
+        wish = Wish(definition, collection, entry.short_name, entry.plugin)
         began = time.monotonic()
-        ended = _bring_up_to_date(access, registry, database, Wish(definition, collection, entry.short_name))
+        ended = _bring_up_to_date(access, registry, database, wish)
         if ended is None:
             ctx.exit(INTERRUPTED)
         click.echo(summary(ended.collection, ended.job, time.monotonic() - began))

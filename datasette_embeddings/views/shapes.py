@@ -9,7 +9,8 @@ from ..engine.collections import Collection
 from ..engine.jobs import Job
 from ..engine.models import is_ready
 from ..registry import RegisteredModel, Registry
-from .words import duration, progress, without_folders
+from ..wording import duration
+from .words import progress, without_folders
 
 # What a person may do, by the status of the job; a collection can always be deleted.
 _ACTIONS = {

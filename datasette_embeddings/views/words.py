@@ -1,4 +1,4 @@
-"""The sentences of the pages: progress, time left, what will be embedded and what would be cut off."""
+"""The sentences of the pages: progress, what will be embedded and what would be cut off."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from ..engine import jobs
 from ..engine.jobs import Job
 from ..engine.preview import Cut, Preview
+from ..wording import counted, progress_text
 
 # The folders of an absolute path: in quotes up to the last slash, for they may hold blanks; elsewhere not those of a
 # URL, whose slashes follow a colon, a slash or a name.
@@ -18,38 +19,9 @@ def without_folders(text: str) -> str:
     return _FOLDERS.sub("…/", text)
 
 
-def counted(number: int, noun: str) -> str:
-    """1 row; 1,234 rows."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def duration(seconds: float) -> str:
-    """About how long this is."""
-    if seconds < 1:
-        return "less than a second"
-    if seconds < 90:
-        return f"about {counted(round(seconds), 'second')}"
-    if seconds < 90 * 60:
-        return f"about {counted(round(seconds / 60), 'minute')}"
-    return f"about {counted(round(seconds / 3600), 'hour')}"
-
-
 def progress(job: Job) -> str:
     """How far a job has come, in one line."""
-    if job.rows_total is None:
-        return "Waiting to begin" if job.status == jobs.PENDING else "Not begun"
-    parts = [f"{job.rows_done:,} of {counted(job.rows_total, 'row')}"]
-    if job.status == jobs.RUNNING and job.rate:
-        parts.append(f"{_rate(job.rate)} rows a second")
-        if job.seconds_left is not None:
-            parts.append(f"{duration(job.seconds_left)} left")
-    if job.failed:
-        parts.append(f"{job.failed:,} failed")
-    return ", ".join(parts)
-
-
-def _rate(rate: float) -> str:
-    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
+    return progress_text(job) or ("Waiting to begin" if job.status == jobs.PENDING else "Not begun")
 
 
 def amount(preview: Preview, *, binary: bool) -> str:

@@ -3,9 +3,7 @@
 import re
 import signal
 
-import pytest
-
-from datasette_embeddings.cli.progress import duration, one_line
+from datasette_embeddings.cli.progress import one_line
 
 TABLE = ("notes", "body", "-m", "held-by-file")
 
@@ -37,14 +35,6 @@ def test_a_pipe_gets_no_bar(embed, many, plugins_dir):
     result = embed("table", many, *TABLE, "--plugins-dir", plugins_dir)
     assert result.stderr == "notes: embedding by held-by-file\n"
     assert result.stdout.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.04, "0.0 s"), (9.94, "9.9 s"), (59.2, "59 s"), (125, "2 min 5 s"), (12000, "3 h 20 min")]
-)
-def test_durations(seconds, text):
-    """As a person says them."""
-    assert duration(seconds) == text
 
 
 def test_control_characters_are_not_shown():

@@ -40,7 +40,7 @@ def test_a_job_on_its_way(embed, embedded):
     """A paused job tells how far it is, and why it stopped."""
     with closing(sqlite3.connect(embedded)) as conn, conn:
         conn.execute("update _embed_jobs set status = 'paused', reason = 'because', ended = null, rows_done = 2")
-    assert "  job 1 paused: 2 of 4 rows: because\n" in embed("status", embedded).stdout
+    assert "  job 1 paused: 2 of 4 rows, 1 failed: because\n" in embed("status", embedded).stdout
 
 
 def test_a_table_that_is_gone(embed, embedded):

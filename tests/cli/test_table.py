@@ -72,7 +72,7 @@ def test_every_row_fails(table, notes, read, execute):
     """Then the job failed, and so has the command."""
     execute(notes, "update notes set body = 'FAIL'")
     result = table(notes, "notes", "body", model=Failing(), status=1)
-    assert "Error: Embedding notes failed after 3 of 3 rows: Every row failed: " in result.stderr
+    assert "Error: Embedding notes failed after 3 of 3 rows, 3 failed: Every row failed: " in result.stderr
     assert read(notes, "select status from _embed_jobs") == [(jobs.FAILED,)]
 
 
