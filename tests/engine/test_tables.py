@@ -202,7 +202,7 @@ def test_a_key_that_is_not_utf8(tmp_path, end):
         write(path, "insert into notes values (cast(? as text), ?)", key, body)
     job = embed(path, "notes", ["body"], WordLengths())
     assert (job.status, job.rows_done, job.failed) == ("finished", 5, 3)
-    assert list(vectors(path, "notes")) == ["a\ufffd", "b"]
+    assert sorted(vectors(path, "notes")) == ["a\ufffd", "b"]
     assert set(errors(path)) == {
         "A column of this row's primary key is text that is not UTF-8, so no vector can be kept with it"
     }
