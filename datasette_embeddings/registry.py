@@ -116,8 +116,9 @@ def registry_for(datasette) -> Registry:
     if not hasattr(datasette, "_embed_registry"):
         config = read_config(datasette)
         registry = Registry(_offers(datasette, config), config)
-        if config.default_model is not None:
-            registry.find(config.default_model)
+        for name in (config.default_model, *config.sql_models):
+            if name is not None:
+                registry.find(name)  # a name that is misspelt in the configuration ends the start
         datasette._embed_registry = registry
     return datasette._embed_registry
 

@@ -94,15 +94,14 @@ def nearest(conn: sqlite3.Connection, collection: Collection, question: str) -> 
     shown = dict.fromkeys([*(key.name for key in source.keys), *source.names[:4], *collection.definition.columns])
     columns = ", ".join(f"t.{spelled(conn, name)}" for name in shown)
     joined = " and ".join(
-        f"t.{spelled(conn, key.name)} = v.{spelled(conn, key.stored)}"
-        + ("" if key.collation == "BINARY" else f" collate {spelled(conn, key.collation)}")
-        for key in source.keys
+        f"t.{spelled(conn, key.name)} = json_extract(m.value, '$.key[{place}]')"
+        for place, key in enumerate(source.keys)
     )
-    vector = f"embed({literal(collection.model)}, {literal(question)}, 'query')"
     return (
-        f"select round(embed_cosine(v.vector, {vector}), 3) as score,\n  {columns}\n"
-        f"from {spelled(conn, collection.vector_table)} v join {spelled(conn, collection.table)} t on {joined}\n"
-        "order by score desc limit 10"
+        f"select round(json_extract(m.value, '$.score'), 3) as score,\n  {columns}\n"
+        f"from json_each(embed_search({literal(collection.name)}, {literal(question)})) as m\n"
+        f"join {spelled(conn, collection.table)} as t on {joined}\n"
+        "order by m.key"
     )
 
 

@@ -177,3 +177,10 @@ def test_a_clash_at_the_start_of_a_server(serve, notes, tmp_path):
         serve(notes, plugins_dir=tmp_path)
     assert "Two plugins register a model named 'm': " in str(caught.value)
     assert "Traceback" not in str(caught.value)
+
+
+@pytest.mark.parametrize("config", [{"default_model": "minlim"}, {"sql_models": ["word-lengths", "minlim"]}])
+async def test_a_misspelt_model_in_the_configuration(make_datasette, config):
+    """A configuration that names no model ends the start with the name."""
+    plugins = {"plugins": {"datasette-embed": config}}
+    await start_fails(make_datasette(models=[WordLengths()], config=plugins), "There is no model 'minlim'")

@@ -96,8 +96,9 @@ function followCollection(root) {
     if (focused) root.querySelector("[data-embed-actions] button")?.focus();
   }
 
-  function changed(job) {
-    const { status, job: id, failed } = root.dataset;
+  function changed({ job, collection }) {
+    const { status, job: id, failed, dimensions } = root.dataset;
+    if (String(collection.dimensions ?? "") !== dimensions) return true;
     return job.status !== status || String(job.id) !== id || String(job.failed) !== failed;
   }
 
@@ -109,7 +110,7 @@ function followCollection(root) {
       showError("");
       if (!data.job) return;
       showProgress(data);
-      if (changed(data.job)) await renew();
+      if (changed(data)) await renew();
     } catch {
       showError("The server does not answer; trying again");
     }

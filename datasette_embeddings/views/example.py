@@ -13,20 +13,25 @@ from ..registry import Registry
 
 
 def example_sql(conn: sqlite3.Connection, collection: Collection, registry: Registry) -> str | None:
-    """The rows nearest to a question, or to one row where SQL may not use the model; None without the table."""
+    """The rows nearest to a question, or to one row where SQL may not use the model.
+
+    None where the table is gone, and where its key holds binary, which no JSON can carry.
+    """
     try:
         source = source_table(conn, collection.table)
         shown = _shown(source, collection)
     except EmbedError:
         return None
-    vectors = quote(collection.vector_table)
+    if any("BLOB" in key.type.upper() for key in source.keys):
+        return None
+    joined = " and ".join(
+        f"t.{quote(key.name)} = json_extract(m.value, '$.key[{place}]')" for place, key in enumerate(source.keys)
+    )
     return (
-        f"select {', '.join(shown)},\n"
-        f"  embed_cosine(v.vector, {_query(collection, registry)}) as score\n"
-        f"from {vectors} as v\n"
-        f"join {quote(source.name)} as t on {source.joined('t', 'v')}\n"
-        "order by score desc\n"
-        "limit 10"
+        f"select {', '.join(shown)}, json_extract(m.value, '$.score') as score\n"
+        f"from json_each({_call(source, collection, registry)}) as m\n"
+        f"join {quote(source.name)} as t on {joined}\n"
+        "order by m.key"
     )
 
 
@@ -44,12 +49,14 @@ def _shown(source: SourceTable, collection: Collection) -> list[str]:
     return [f"t.{quote(name)}" for name in names]
 
 
-def _query(collection: Collection, registry: Registry) -> str:
+def _call(source: SourceTable, collection: Collection, registry: Registry) -> str:
+    name = "'" + collection.name.replace("'", "''") + "'"
     try:
         registered = registry.find(collection.model)
     except EmbedError:
         registered = None
-    if registered is None or not registered.sql or not registered.model.supports_text:
-        return f"(select vector from {quote(collection.vector_table)} limit 1)"
-    name = registered.short_name.replace("'", "''")
-    return f"embed('{name}', :q, 'query')"
+    if registered is not None and registered.sql and registered.model.supports_text:
+        return f"embed_search({name}, :q)"
+    key = ", ".join(quote(column.stored) for column in source.keys)
+    key = key if len(source.keys) == 1 else f"json_array({key})"
+    return f"embed_similar({name}, (select {key} from {quote(collection.vector_table)} limit 1))"

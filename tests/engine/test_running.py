@@ -548,3 +548,19 @@ def test_a_model_that_loads_inside_its_batch(path):
     make_file(path, NOTES, notes=[(1, "abc")])
     assert embed(path, "notes", ["body"], Lazy()).status == "finished"
     assert vectors(path, "notes") == {1: [1.0, 3.0]}
+
+
+class OfSizes(WordLengths):
+    """Gives vectors of as many dimensions as the content says."""
+
+    dimensions = None
+
+    def embed_batch(self, contents):
+        return [[1.0] * int(content) for content in contents]
+
+
+def test_a_vector_of_another_length_fails_alone(path):
+    """A row whose vector cannot be compared with the others' fails, wherever it stands, and they are saved."""
+    make_file(path, NOTES, notes=[(1, "400"), (2, "3"), (3, " 3"), (4, "3 "), (5, "40")])
+    job = embed(path, "notes", ["body"], OfSizes())
+    assert (job.status, job.embedded, job.failed, sorted(vectors(path, "notes"))) == ("finished", 3, 2, [2, 3, 4])

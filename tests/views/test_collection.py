@@ -279,7 +279,7 @@ async def test_no_query_to_run_without_permission(make_datasette, notes, embed):
     embed(notes, "notes", "title")
     config = {"databases": {"data": {"allow_sql": False}}}
     page = (await get(make_datasette(notes, config=config, models=[WordLengths()]), PAGE)).text
-    assert "embed_cosine(v.vector" in page
+    assert "embed_search(&#39;notes&#39;, :q)" in page
     assert "Run this query" not in page
 
 
@@ -289,8 +289,8 @@ async def test_a_query_with_a_model_that_costs(make_datasette, notes, embed):
     model.key = "right"
     embed(notes, "notes", "title", model=model)
     page = (await get(make_datasette(notes, models=[model]), PAGE)).text
-    assert "embed(&#39;needs-key&#39;" not in page
-    assert "(select vector from &#34;_embed_vectors_notes&#34; limit 1)" in page
+    assert "embed_search" not in page
+    assert "embed_similar(&#39;notes&#39;, (select &#34;id&#34; from &#34;_embed_vectors_notes&#34; limit 1))" in page
 
 
 @pytest.mark.parametrize("name", ["a b", 'say "hi"', "it's", "a.b", "a/b", "100%", "é🙂", "x.json", "[t", "<b>", "-"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -13,7 +14,7 @@ from ..access import Access
 from ..batches import Batch, Stretch, TableChanged, make_source
 from ..collections import collection_by_id
 from ..contents import Content
-from ..errors import CannotEmbed, ModelError, ModelUnavailable
+from ..errors import CannotEmbed, ModelError, ModelResultError, ModelUnavailable
 from ..models import EmbeddingModel, embed_contents, is_ready, load
 from ..rows import Position, count_rows, reader
 from ..saving import Claim, Outcome
@@ -141,7 +142,9 @@ class Walk:
             load(self.model)
             self.pace.start()
         with self.pace.timed(len(contents)):
-            results = self._embed_or_split([content for content in contents if content is not None])
+            results = self._of_one_length(
+                self._embed_or_split([content for content in contents if content is not None])
+            )
         outcomes.update(zip(fresh, results, strict=True))
         self.recent.add(outcomes)
         return outcomes, len(fresh)
@@ -160,18 +163,32 @@ class Walk:
                 return [*self._embed_or_split(contents[:middle]), *self._embed_or_split(contents[middle:])]
             self.pace.failed(error)
             return [error]
-        self._check_dimensions(vectors.shape[1])
         self.pace.succeeded()
         return [row.astype("<f4", copy=False).tobytes() for row in vectors]
 
-    def _check_dimensions(self, dimensions: int) -> None:
-        if self.dimensions is None:
-            self.dimensions = dimensions
-        elif self.dimensions != dimensions:
+    def _of_one_length(self, outcomes: list[Outcome]) -> list[Outcome]:
+        """The outcomes with a failure in place of each vector that cannot be compared with the others.
+
+        ModelUnavailable where the model now gives vectors of another length throughout.
+        """
+        lengths = Counter(len(outcome) // 4 for outcome in outcomes if isinstance(outcome, bytes))
+        if not lengths:
+            return outcomes
+        (usual, _), *_ = lengths.most_common(1)
+        name = f"The model {self.model.model_id}"
+        if self.dimensions is not None and self.dimensions not in lengths:
             raise ModelUnavailable(
-                f"The model {self.model.model_id} now gives vectors of {dimensions} dimensions, and this collection "
-                f"holds vectors of {self.dimensions}: they cannot be compared. Was the model changed?"
+                f"{name} now gives vectors of {usual} dimensions, and this collection holds vectors of "
+                f"{self.dimensions}: they cannot be compared. Was the model changed?"
             )
+        self.dimensions = self.dimensions or usual
+        odd = f"{name} returned a vector of {{}} dimensions where the others have {self.dimensions}"
+        return [
+            ModelResultError(odd.format(len(outcome) // 4))
+            if isinstance(outcome, bytes) and len(outcome) != 4 * self.dimensions
+            else outcome
+            for outcome in outcomes
+        ]
 
     def _save(self, batch: Batch, outcomes: dict[bytes, Outcome], asked: int, rate: float | None) -> None:
         self.access.write(lambda conn: saving.save(conn, self.claim, batch, outcomes, asked, rate))
