@@ -12,8 +12,6 @@ from ..identifiers import quote
 from ..tables import SourceTable
 from .matches import Key, parse_json, parse_part
 
-MOST_BOUND = 30_000  # parts of keys that JSON cannot hold, each a parameter of its own; SQLite takes 32,766
-
 
 @dataclass(frozen=True)
 class Among:
@@ -41,8 +39,8 @@ def listed(source: SourceTable, text: object) -> Among:
         raise EmbedError("`among` is a JSON array of row keys, as json_group_array() makes it")
     several = len(source.keys) > 1
     keys = [_key(source, key, several) for key in given]
-    if any(_must_be_bound(part) for key in keys for part in key):
-        return _bound(keys)
+    if not all(_is_json(part) for key in keys for part in key):
+        return _packed(source, keys)
     values = [f"json_extract(j.value, '$[{number}]')" if several else "j.value" for number in range(len(source.keys))]
     return Among(f"select {', '.join(values)} from json_each(:embed_among) as j", {"embed_among": text})
 
@@ -61,20 +59,33 @@ def _key(source: SourceTable, given: object, several: bool) -> Key:
         ) from None
 
 
-def _must_be_bound(part: object) -> bool:
-    """JSON has no binary and no infinity, and SQLite cuts JSON's texts at a NUL."""
-    return isinstance(part, bytes) or part in (math.inf, -math.inf) or (isinstance(part, str) and "\0" in part)
+def _is_json(part: object) -> bool:
+    """False for what JSON has no form for, or that SQLite does not read back: binary, and texts with a NUL."""
+    return not isinstance(part, bytes) and part not in (math.inf, -math.inf) and "\0" not in str(part)
 
 
-def _bound(keys: list[Key]) -> Among:
-    parameters: dict[str, object] = {}
-    rows = []
-    for key in keys:
-        names = []
-        for part in key:
-            names.append(f":embed_{len(parameters)}")
-            parameters[names[-1][1:]] = part
-        rows.append(f"({', '.join(names)})")
-    if len(parameters) > MOST_BOUND:
-        raise EmbedError(f"`among` takes at most {MOST_BOUND:,} values that JSON has no form for, such as binary")
-    return Among(f"values {', '.join(rows)}", parameters)
+def _packed(source: SourceTable, keys: list[Key]) -> Among:
+    """Such keys: the bytes of all of them in one parameter, and in the JSON where each begins and ends."""
+    binary = bytearray()
+    rows = [f"[{', '.join([_written(part, binary) for part in key])}]" for key in keys]
+    values = ", ".join(_read(f"$[{number}]") for number in range(len(source.keys)))
+    parameters = {"embed_among": f"[{', '.join(rows)}]", "embed_binary": bytes(binary)}
+    return Among(f"select {values} from json_each(:embed_among) as j", parameters)
+
+
+def _written(part: object, binary: bytearray) -> str:
+    """A value as JSON: itself, or [where it begins in the bytes, how many they are, 1 for text]."""
+    if isinstance(part, float) and math.isinf(part):
+        return "1e999" if part > 0 else "-1e999"
+    if _is_json(part):
+        return json.dumps(part)
+    data = part if isinstance(part, bytes) else str(part).encode()
+    binary += data
+    return json.dumps([len(binary) - len(data) + 1, len(data), int(isinstance(part, str))])
+
+
+def _read(path: str) -> str:
+    """SQL for the value that _written() wrote at this path."""
+    part = f"substr(:embed_binary, json_extract(j.value, '{path}[0]'), json_extract(j.value, '{path}[1]'))"
+    cast = f"case json_extract(j.value, '{path}[2]') when 1 then cast({part} as text) else {part} end"
+    return f"case json_type(j.value, '{path}') when 'array' then {cast} else json_extract(j.value, '{path}') end"

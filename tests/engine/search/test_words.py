@@ -83,10 +83,10 @@ NO_WORDS = (
 )
 
 
-@pytest.mark.parametrize("text", [*NO_SYNTAX, *NO_WORDS])
-def test_what_is_no_syntax_is_escaped(conn, text):
+def test_what_is_no_syntax_is_escaped(conn):
     """A query that is no full-text syntax is searched word by word, never an error."""
-    assert set(words(conn, text)) >= ({1, 4} if "bread" in text else set())
+    for text in (*NO_SYNTAX, *NO_WORDS):
+        assert set(words(conn, text)) >= ({1, 4} if "bread" in text else set())
 
 
 def test_a_page_of_words(conn):
