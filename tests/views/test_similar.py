@@ -443,6 +443,17 @@ async def test_labels_of_tables_that_one_may_not_see(library):
         assert "Hidden label" not in (await get(library, path)).text
 
 
+async def test_a_foreign_key_that_names_no_column(make_datasette, tmp_path, embed):
+    """`references kinds` alone is no reason to fail, as 0.65's own page does."""
+    script(path := tmp_path / "data.db", "create table kinds (id integer primary key, name text)")
+    script(path, "create table notes (id integer primary key, body text, kind integer references kinds)")
+    script(path, "insert into kinds values (1, 'Food'); insert into notes values (1, 'Mix flour', 1)")
+    embed(path, "notes", "body")
+    datasette = make_datasette(path, models=[WordLengths()])
+    assert (await get(datasette, SIMILAR + "?q=x")).status_code == 200
+    assert (await get(datasette, SIMILAR + ".csv?q=x&_labels=on")).status_code == 200
+
+
 async def test_labels_in_json(library):
     """`_labels=on` gives the labels, as on Datasette's table."""
     for arguments, kind in (("", 1), ("&_labels=on", {"value": 1, "label": "Food & drink"})):
