@@ -19,6 +19,8 @@ def _row(option: click.Option) -> str:
     spelled = ", ".join(f"`{name}`" for name in option.opts)
     choices = getattr(option.type, "choices", None)
     text = option.help or ""
+    if option.show_default and not choices:
+        text += f"; {option.default} unless given"
     if choices:
         text = " or ".join(f"`{choice}`" for choice in choices) + f"; `{option.default}` unless given"
     return f"| {spelled} | {text.replace('|', chr(92) + '|')} |"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from . import content, models, remove, status, table
+from . import content, models, rebuild, remove, search, status, table
 
 
 def register(cli):
     """Add the group to Datasette's own commands."""
-    for command in (models.models, table.table, status.status, remove.remove):
+    searching = (search.search, search.similar)
+    for command in (models.models, table.table, *searching, status.status, rebuild.rebuild, remove.remove):
         content.embed.add_command(command)
     cli.add_command(content.embed)

@@ -58,7 +58,7 @@ def read_content(text: str | None, path: str | None, binary: bool) -> Content:
     if text is not None and path is not None:
         raise EmbedError("Give -c or -i, not both")
     # Bytes of the command line that are no UTF-8 come as surrogates: fsencode() gives them back.
-    data = os.fsencode(text) if text is not None else _read(path or "-")
+    data = os.fsencode(text) if text is not None else read_bytes(path or "-")
     if not data:
         raise EmbedError("There is nothing to embed: the content is empty")
     if binary:
@@ -71,7 +71,8 @@ def read_content(text: str | None, path: str | None, binary: bool) -> Content:
         ) from error
 
 
-def _read(path: str) -> bytes:
+def read_bytes(path: str) -> bytes:
+    """What a file, or standard input, holds; EmbedError where it cannot be read."""
     try:
         with click.open_file(path, "rb") as file:
             return file.read()

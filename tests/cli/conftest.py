@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import ExitStack, closing
 
@@ -10,8 +11,11 @@ import datasettes
 import pytest
 from click.testing import CliRunner
 from datasette.cli import cli
+from embedded import make_file
 from fake_models import WordLengths
+from searched import Numbers
 
+POINTS = {"a": [1, 0], "b": [4, 3], "c": [3, 4], "d": [0, 1], "e": [-1, 0]}
 ROWS = 300  # of `many`: several batches, as the first holds 32 contents
 
 
@@ -128,5 +132,29 @@ def vectors(read):
 
     def run(path, collection="notes"):
         return read(path, f'select id, content_hash, vector from "_embed_vectors_{collection}" order by id')
+
+    return run
+
+
+@pytest.fixture
+def points(tmp_path, table):
+    """points(columns="id text primary key, body text", rows=POINTS, ending=""): an embedded table `notes` of these."""
+
+    def make(columns="id text primary key, body text", rows=None, ending=""):
+        rows = rows or [(key, json.dumps(vector)) for key, vector in POINTS.items()]
+        path = make_file(tmp_path / "points.db", f"create table notes ({columns}) {ending}", notes=rows)
+        table(path, "notes", "body", model=Numbers())
+        return path
+
+    return make
+
+
+@pytest.fixture
+def search(embed):
+    """search(path, *args, command="search", models=None): the matches in the collection notes, from -f json."""
+
+    def run(path, *args, command="search", models=None, **options):
+        args = (command, path, "notes", *args, "-f", "json")
+        return json.loads(embed(*args, models=models or [Numbers()], **options).stdout)
 
     return run

@@ -76,7 +76,7 @@ def test_somebody_cancels(start, many, hold):
     hold.wait_for_call()
     act(many, "cancel")
     hold.release()
-    assert "Error: Embedding notes was cancelled after " in command.wait(1)
+    assert "Error: Embedding notes was cancelled" in command.wait(1)
 
 
 @pytest.mark.parametrize("collection", [[], ["notes"]])

@@ -80,7 +80,7 @@ def test_every_row_fails(table, notes, read, execute):
     ("model", "message"),
     [
         (Unloadable, "Embedding notes failed: The model unloadable could not be loaded: no such weights"),
-        (NeedsKey, "Embedding notes failed after 0 of 3 rows: The model needs-key needs the key 'fake'"),
+        (NeedsKey, "Embedding notes failed: The model needs-key needs the key 'fake'"),
     ],
 )
 def test_a_model_that_cannot_begin(table, notes, monkeypatch, model, message):
