@@ -15,6 +15,7 @@ from .signs import Signs, estimates, signs_of, width_of
 from .turns import scans
 
 POOL = 4_000  # how many of the nearest codes get an estimate; docs/search-internals.md has the measurement
+SCANNED = 32  # codes are scanned in the time that one, picked out, gets its estimate
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class CodeIndex:
         size = max(POOL, 4 * count)
         wanted = None if among is None else _ascending(np.asarray(among, np.int64))
         with scans.turn():
-            if wanted is None or len(wanted) > size:
+            if wanted is None or len(wanted) > max(size, len(self) // SCANNED):
                 wanted = np.sort(self._scan(signs_of(rows, self.centre), size, wanted))
             return self._best(unit[0], wanted, count)
 

@@ -22,7 +22,9 @@ from .candidates import Candidate, current, scored
 from .matches import Key, Match, check_count, sort_key
 from .views import View
 
-POOL = 320  # codes worth rescoring for ten matches; docs/search-internals.md has the measurement
+# Codes worth rescoring for ten matches, and for each of many more; docs/search-internals.md has the measurement.
+POOL = 320
+POOL_EACH = 16
 GROWTH = 4
 
 
@@ -129,7 +131,7 @@ class _Round:
         k = min(self.k, len(index))
         pool = k + len(self.leave_out)
         if not view.is_exact:
-            pool = max(POOL, GROWTH * pool)
+            pool = max(POOL, POOL_EACH * pool)
         while True:
             ids = index.nearest(self.query, pool, self.among)
             self._score(ids.tolist())
