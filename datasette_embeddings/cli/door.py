@@ -26,6 +26,9 @@ def sentence(error: Exception) -> str:
     """What a person reads of an error."""
     if isinstance(error, sqlite3.Error):
         return f"SQLite says: {error}"
-    if isinstance(error, UnicodeEncodeError):  # bytes of the command line that are no UTF-8 come as surrogates
-        return f"This is not valid UTF-8: {error.object!a}"
+    if isinstance(error, UnicodeEncodeError):
+        if error.encoding.startswith("utf"):  # bytes of the command line that are no UTF-8 come as surrogates
+            return f"This is not valid UTF-8: {error.object!a}"
+        character = error.object[error.start]
+        return f"The output's encoding, {error.encoding}, has no {character!a}: PYTHONIOENCODING=utf-8 gives it one"
     return str(error)

@@ -39,6 +39,17 @@ def _check(path: str) -> None:
         with contextlib.closing(connect(path)) as conn:
             conn.execute("select 1 from sqlite_master").fetchone()
     except sqlite3.OperationalError as error:
+        if _is_wal(path) and ("readonly" in str(error) or "unable to open" in str(error)):
+            raise EmbedError(
+                f"{name} is in WAL mode, and its folder cannot be written, so SQLite cannot even read it: "
+                "`pragma journal_mode = delete` on a copy helps"
+            ) from error
         raise EmbedError(f"{name} cannot be opened: {error}") from error
     except sqlite3.DatabaseError as error:
         raise EmbedError(f"{name} is not a SQLite database") from error
+
+
+def _is_wal(path: str) -> bool:
+    """What the file's header says: version 2 to write and to read it."""
+    with open(path, "rb") as file:
+        return file.read(20)[18:] == b"\x02\x02"

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import os
+import sqlite3
 import subprocess
 
 import commands
@@ -132,6 +134,17 @@ def test_in_a_pipe(notes, table):
     assert done.stderr == ""
 
 
+def test_an_output_without_the_characters(notes, table, execute):
+    """An encoding that cannot show a row is told in a sentence; JSON and the like are whole or not there."""
+    table(notes, "notes", "body")
+    execute(notes, "update notes set title = '自転車' where id = 2")
+    line = commands.command_line("similar", notes, "notes", "1", "-f", "csv")
+    env = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=60, env=env)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("Error: The output's encoding, latin-1, has no '\\u81ea': ")
+
+
 def test_on_a_terminal(terminal, notes, table):
     """Cut to its width."""
     table(notes, "notes", "body")
@@ -151,6 +164,18 @@ def test_a_file_that_cannot_be_written(embed, search, points):
     assert len(search(path, "a", command="similar")) == 4
     assert path.read_bytes() == before
     assert "cannot be written" in embed("rebuild", path, status=1).stderr
+
+
+def test_wal_in_a_folder_that_cannot_be_written(embed, points, execute, monkeypatch):
+    """SQLite cannot read such a file, and the sentence says what helps."""
+
+    def refuse(_):
+        raise sqlite3.OperationalError("attempt to write a readonly database")
+
+    path = points()
+    execute(path, "pragma journal_mode = wal")
+    monkeypatch.setattr("datasette_embeddings.cli.files.connect", refuse)
+    assert "points.db is in WAL mode, and its folder" in embed("similar", path, "notes", "a", status=1).stderr
 
 
 @pytest.mark.minilm
