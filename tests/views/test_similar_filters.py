@@ -183,6 +183,13 @@ async def test_the_form_shows_the_filters(make_datasette, path):
     assert '<option value="isnull__1" selected>' in page
 
 
+async def test_a_wrong_filter_leaves_the_others(make_datasette, path):
+    """The form keeps what was asked for, so that only what is wrong has to be mended."""
+    response = await get(make_datasette(path, models=[WordLengths()]), SIMILAR + "?q=x&year__gt=1900&nosuch=1")
+    assert response.status_code == 400
+    assert 'value="1900"' in response.text
+
+
 async def test_a_filter_that_never_ends(make_datasette, path):
     """A search ends within the time that a query may take."""
     datasette = make_datasette(path, models=[WordLengths()], settings={"sql_time_limit_ms": 100})

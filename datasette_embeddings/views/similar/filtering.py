@@ -58,8 +58,7 @@ def is_filter(name: str) -> bool:
 
 async def filtering_of(visit: Visit, source: SourceTable) -> Filtering:
     """The filters of the address, those of other plugins included."""
-    pairs = sorted((name, value) for name, value in arguments_of(visit.request) if is_filter(name))
-    filters = _filters(pairs)
+    filters = _filters(_pairs(visit))
     _check(filters, source)
     try:
         clauses, parameters = filters.build_where_clauses(source.name)
@@ -74,9 +73,13 @@ async def filtering_of(visit: Visit, source: SourceTable) -> Filtering:
     return Filtering(filters, tuple(clauses), parameters, description)
 
 
-def no_filters() -> Filtering:
-    """What restricts nothing."""
-    return Filtering(_filters([]))
+def unchecked(visit: Visit) -> Filtering:
+    """The filters of the address as they stand in the form; they restrict nothing, for one may be wrong."""
+    return Filtering(_filters(_pairs(visit)))
+
+
+def _pairs(visit: Visit) -> list[Argument]:
+    return sorted((name, value) for name, value in arguments_of(visit.request) if is_filter(name))
 
 
 def _filters(pairs: list[Argument]) -> Filters:

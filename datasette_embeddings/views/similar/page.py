@@ -15,7 +15,7 @@ from ..visit import Urls, Visit
 from ..words import without_folders
 from .asked import BOTH, MEANING, MODES, SIZE, WORDS, Search, search_of
 from .equivalent import sql_url
-from .filtering import Argument, Filtering, arguments_of, filtering_of, is_filter, no_filters
+from .filtering import Argument, Filtering, arguments_of, filtering_of, is_filter, unchecked
 from .finding import Found, Ground, find, ground_of
 from .rows import as_csv, labelled, matches_json, path_of, places
 from .vectors import StillLoading, can_ask
@@ -101,7 +101,7 @@ async def _csv(visit: Visit) -> Response:
 
 async def _page(visit: Visit) -> Response:
     error: EmbedError | None = None
-    search, filtering, found = Search(), no_filters(), None
+    search, filtering, found = Search(), unchecked(visit), None
     try:
         search = await search_of(visit)
     except EmbedError as wrong:
