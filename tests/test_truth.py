@@ -134,9 +134,7 @@ def test_every_search_agrees_with_the_reference(rows, passes, uncommitted, stale
             check(conn)
             table.edit(conn, stale)
             check(conn)
-            table.edit(
-                conn, [(key, "") for key, _ in table.expected(wanted, among)[:2]]
-            )  # others move up
+            table.edit(conn, [(key, "") for key, _ in table.expected(wanted, among)[:2]])  # others move up
             check(conn)
             conn.rollback()
             table.now, table.then = dict(before), before
