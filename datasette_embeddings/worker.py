@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import importlib.metadata
+import inspect
 import logging
 import sqlite3
 import threading
@@ -47,10 +48,15 @@ class DatabaseAccess:
         return self._wait(compat.write(self._database, fn))
 
     def _wait(self, call: Coroutine[Any, Any, T]) -> T:
-        if self._closed.is_set():
-            call.close()
-            raise LeaseLost("The server is stopping")
-        future = asyncio.run_coroutine_threadsafe(call, self._loop)
+        try:
+            if self._closed.is_set() or self._loop.is_closed():
+                raise LeaseLost("The server is stopping")
+            return self._result(asyncio.run_coroutine_threadsafe(call, self._loop))
+        finally:
+            if inspect.getcoroutinestate(call) == inspect.CORO_CREATED:
+                call.close()  # the loop ended before it began: Python would warn that nobody awaited it
+
+    def _result(self, future: concurrent.futures.Future[T]) -> T:
         while True:
             try:
                 return future.result(timeout=1)
