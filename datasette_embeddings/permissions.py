@@ -92,13 +92,9 @@ def denied_on_1(datasette, actor, action):
     async def rule():
         denied = []
         for database in compat.databases(datasette):
-            names = await database.table_names()
-            denied += [
-                (database.name, name)
-                for name in names
-                if name.lower().startswith(PREFIX)
-                and await _own_table_verdict(datasette, actor, database.name, name) is False
-            ]
+            own = [name for name in await database.table_names() if name.lower().startswith(PREFIX)]
+            opened = await _opened_tables(datasette, actor, database.name) if own else set()
+            denied += [(database.name, name) for name in own if name.lower() not in opened]
         return compat.denied_tables(denied, "a table of datasette-embed") if denied else None
 
     return rule()
@@ -106,16 +102,22 @@ def denied_on_1(datasette, actor, action):
 
 async def _own_table_verdict(datasette, actor, database: str, name: str) -> bool | None:
     """False where the actor may not open this table; None where its source table's permission decides."""
-    if compat.is_root(datasette, actor):
+    if compat.is_root(datasette, actor) or name.lower() in await _opened_tables(datasette, actor, database):
         return None
-    for collection in await _collections(datasette, database):
-        if collection.vector_table.lower() == name.lower():
-            token = _asking.set(True)
-            try:
-                return None if await may_view_table(datasette, actor, database, collection.table) else False
-            finally:
-                _asking.reset(token)
     return False
+
+
+async def _opened_tables(datasette, actor, database: str) -> set[str]:
+    """The vector tables, in lower case, whose source table the actor may see."""
+    token = _asking.set(True)
+    try:
+        return {
+            collection.vector_table.lower()
+            for collection in await _collections(datasette, database)
+            if await may_view_table(datasette, actor, database, collection.table)
+        }
+    finally:
+        _asking.reset(token)
 
 
 async def _collections(datasette, database: str) -> list[Collection]:
