@@ -53,9 +53,7 @@ def close(datasette) -> None:
 
 
 def connect(datasette, database) -> sqlite3.Connection:
-    """A reading connection to one of Datasette's databases that Datasette does not know of; the caller closes it."""
-    if database.memory_name:
-        return sqlite3.connect(f"file:{database.memory_name}?mode=memory&cache=shared", uri=True)
+    """A reading connection to the file of a database that Datasette does not know of; the caller closes it."""
     mode = "mode=ro" if database.is_mutable else "immutable=1"
     nolock = "&nolock=1" if database.is_mutable and datasette.nolock else ""
     return sqlite3.connect(f"{Path(database.path).absolute().as_uri()}?{mode}{nolock}", uri=True)
