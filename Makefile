@@ -4,6 +4,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 STABLE := .venv
 ALPHA := .venv-alpha
+BENCH := .venv-bench
 PLUGINS := $(wildcard embedding_plugins/*/pyproject.toml)
 COGGED := $(shell grep -l '\[\[\[cog' *.md docs/*.md 2>/dev/null)
 COG := $(STABLE)/bin/cog -I docs
@@ -20,7 +21,7 @@ BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help init test test-stable test-alpha lint fix docs demo bench clean
+.PHONY: help init test test-stable test-alpha lint fix docs demo bench bench-million bench-search bench-quality clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -76,6 +77,22 @@ $(STABLE)/.bench: $(STABLE)/.installed
 bench: $(STABLE)/.bench  ## Compare with `llm embed-multi` and with a bare encode (BENCH_ARGS=…)
 	$(STABLE)/bin/python bench/embed.py $(BENCH_ARGS)
 
+bench-million: $(STABLE)/.installed  ## Make the vectors that the search is measured on (some minutes, 2 GB, once)
+	$(STABLE)/bin/python bench/vectors.py million
+
+# By itself: one of those compared with is a plugin of Datasette, which the tests must not have.
+$(BENCH)/.installed: pyproject.toml
+	test -x $(@D)/bin/pip || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install -q "datasette<1" -e ".[bench-search]"
+	@touch $@
+
+bench-search: $(BENCH)/.installed bench-million  ## Compare the search with numpy, sqlite-vec, llm and others (4 GB more)
+	$(BENCH)/bin/python bench/search.py $(BENCH_ARGS)
+
+bench-quality: $(STABLE)/.installed  ## Say how good the matches are on judged texts (FOLDER=cranfield)
+	@test -n "$(FOLDER)" || { echo "FOLDER=… names a folder of judged texts" >&2; exit 1; }
+	$(STABLE)/bin/python bench/quality.py "$(FOLDER)" $(BENCH_ARGS)
+
 clean:  ## Remove the environments, the demo database and every cache
-	rm -rf $(STABLE) $(ALPHA) demo.db* dist build .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(STABLE) $(ALPHA) $(BENCH) demo.db* dist build .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

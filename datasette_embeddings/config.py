@@ -46,6 +46,6 @@ def read_config(datasette) -> Config:
                 f"The configuration of datasette-embed has no key {name!r}; it has {', '.join(sorted(known))}"
             )
         kind, meant = _KINDS[name]
-        if not isinstance(value, kind):
+        if not isinstance(value, kind) or (kind is int and (value is True or value is False or value < 1)):
             raise EmbedError(f"In the configuration of datasette-embed, {name!r} must be {meant}")
     return Config(**{**given, "sql_models": tuple(given.get("sql_models", ()))})

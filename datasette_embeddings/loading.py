@@ -8,6 +8,7 @@ from collections import OrderedDict
 
 from .engine.contents import Content, content_hash
 from .engine.models import EmbeddingModel, embed_contents, is_ready, load, registered_name
+from .engine.vectors import encode
 
 REMEMBERED = 500  # vectors: under 1 MB at 384 dimensions
 QUERY, DOCUMENT = "query", "document"
@@ -15,23 +16,28 @@ QUERY, DOCUMENT = "query", "document"
 _loading_lock = threading.Lock()
 
 
-def loading(datasette, model: EmbeddingModel, content: Content) -> concurrent.futures.Future:
-    """The one load of this model that is under way, begun if there is none."""
+def loading(datasette, model: EmbeddingModel, content: Content, side: str) -> concurrent.futures.Future:
+    """The one load of this model that is under way, begun if there is none.
+
+    A model that loads inside embed_batch() is given the content for it, and its vector is remembered.
+    """
     with _loading_lock:
         under_way = datasette.__dict__.setdefault("_embed_loading", {})
         future = under_way.get(registered_name(model))
         if future is None or (future.done() and not is_ready(model)):
             future = under_way[registered_name(model)] = concurrent.futures.Future()
+            arguments = (datasette, model, content, side, future)
             # A daemon thread: a load may take a minute, and the process must be free to end.
-            threading.Thread(target=_load, args=(model, content, future), name="embed-load", daemon=True).start()
+            threading.Thread(target=_load, args=arguments, name="embed-load", daemon=True).start()
         return future
 
 
-def _load(model: EmbeddingModel, content: Content, future: concurrent.futures.Future) -> None:
+def _load(datasette, model: EmbeddingModel, content: Content, side: str, future: concurrent.futures.Future) -> None:
     try:
         load(model)
-        if not is_ready(model):  # it loads inside embed_batch()
-            embed_contents(model, [content])
+        if not is_ready(model):
+            vector = encode(embed_contents(model, [content], query=side == QUERY)[0])
+            remembered_for(datasette).put(model, content, side, vector)
         future.set_result(None)
     except BaseException as error:
         future.set_exception(error)

@@ -96,7 +96,10 @@ class _Embedding:
                 return stored
         remembered = remembered_for(self.datasette)
         vector = remembered.get(model, content, side)
-        if vector is None and self._is_ready_in_time(model, content):
+        if vector is not None or not self._is_ready_in_time(model, content, side):
+            return vector
+        vector = remembered.get(model, content, side)  # a model may have loaded by embedding this very content
+        if vector is None:
             vector = vectors.encode(embed_contents(model, [content], query=side == QUERY)[0])
             remembered.put(model, content, side, vector)
         return vector
@@ -113,13 +116,13 @@ class _Embedding:
                 return vector
         return None
 
-    def _is_ready_in_time(self, model: EmbeddingModel, content: Content) -> bool:
+    def _is_ready_in_time(self, model: EmbeddingModel, content: Content, side: str) -> bool:
         """Wait for a model that is not loaded as long as a query may take; then let SQLite interrupt the query."""
         if is_ready(model):
             return True
         limit = self.datasette.setting("sql_time_limit_ms") / 1000
         try:
-            loading(self.datasette, model, content).result(timeout=limit)
+            loading(self.datasette, model, content, side).result(timeout=limit)
         except concurrent.futures.TimeoutError:
             self.conn.interrupt()  # Datasette says "SQL query took too long"; an exception would hide that
             return False

@@ -37,6 +37,8 @@ def test_everything_is_configured(make_datasette):
     [
         ({"defualt_model": "x"}, r"has no key 'defualt_model'; it has default_model, keys, public_search"),
         ({"warm": "yes"}, "'warm' must be true or false"),
+        ({"search_memory_mb": True}, "'search_memory_mb' must be a number of megabytes"),
+        ({"search_memory_mb": 0}, "'search_memory_mb' must be a number of megabytes"),
         ({"default_model": 5}, "'default_model' must be a model's id or alias"),
         ({"sql_models": "lengths"}, "'sql_models' must be a list of model ids"),
         ({"keys": ["x"]}, "'keys' must be an object of keys by name"),

@@ -176,6 +176,13 @@ async def test_the_last_vectors_are_remembered(select, monkeypatch):
     assert model.contents[-1] == "b"
 
 
+async def test_a_model_that_loads_as_it_embeds(select):
+    """The content that makes a model load is paid for once: its vector is that of the query too."""
+    value = select(model := WordLengths())
+    await value("embed('lengths', 'a bee', 'query')")
+    assert model.contents == ["a bee"]
+
+
 async def test_a_constant_in_a_scan_is_embedded_once(select):
     """embed() is deterministic: a scan asks the model once, not once a row."""
     ask = select(model := WordLengths())

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..engine.identifiers import free_name
 from ..engine.rows import to_json
 from ..wording import counted
 from .asked import MEANING, WORDS
@@ -40,7 +41,9 @@ def as_csv(found: Found) -> str:
     rankings = [name for name in RANKINGS if any(name in match.ranks for match in found.matches)]
     output = io.StringIO()
     writer = csv.writer(output, lineterminator="\n")
-    writer.writerow([*(_free(name, columns) for name in ("score", *(f"rank_{name}" for name in rankings))), *columns])
+    writer.writerow(
+        [*(free_name(name, columns) for name in ("score", *(f"rank_{name}" for name in rankings))), *columns]
+    )
     for match, row in zip(found.matches, found.rows, strict=True):
         writer.writerow([match.score, *(match.ranks.get(name) for name in rankings), *map(_csv_cell, row)])
     return output.getvalue()
@@ -105,9 +108,3 @@ def _cell(value: object) -> str:
 
 def _csv_cell(value: object) -> object:
     return base64.b64encode(value).decode() if isinstance(value, bytes) else value
-
-
-def _free(name: str, taken: Sequence[str]) -> str:
-    while name.lower() in {column.lower() for column in taken}:
-        name = f"_{name}"
-    return name

@@ -61,7 +61,8 @@ async def _embed(visit: Visit, asked: Asked) -> tuple[Collection, Job, bool]:
 
     def made(conn: sqlite3.Connection) -> tuple[Collection, Job, bool]:
         with transaction(conn):
-            collection, new = create_collection(conn, definition, name=asked.collection, alias=registered.short_name)
+            names = {"name": asked.collection, "alias": registered.short_name, "plugin": registered.plugin}
+            collection, new = create_collection(conn, definition, **names)
             return collection, create_job(conn, collection.id, actor=visit.actor_id), new
 
     result = await visit.write(made)

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from ... import compat
 from ...engine.errors import EmbedError
-from ...engine.identifiers import quote
+from ...engine.identifiers import free_name, quote
 from ...engine.tables import SourceTable
 from ...searching import model_of
 from ..visit import Visit
@@ -50,7 +50,7 @@ def equivalent(
     score = "json_extract(m.value, '$.score')"
     where = f"where {score} >= {search.min_score!r}\n" if search.min_score is not None else ""
     sql = (
-        f"select {score} as {quote(_free('score', ground.columns))}, {columns}\n"
+        f"select {score} as {quote(free_name('score', ground.columns))}, {columns}\n"
         f"from json_each({function}({', '.join(arguments)})) as m\n"
         f"join {quote(source.name)} as t on {join}\n"
         f"{where}order by m.key"
@@ -107,9 +107,3 @@ def _among(source: SourceTable, filtering: Filtering, parameters: _Parameters) -
 
 def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
-
-
-def _free(name: str, taken: tuple[str, ...]) -> str:
-    while name.lower() in {column.lower() for column in taken}:
-        name = f"_{name}"
-    return name

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from datasette.utils import CustomRow, tilde_encode
 
 from ... import compat
+from ...engine.identifiers import free_name
 from ...engine.rows import to_json
 from ...permissions import may_view_table
 from ..visit import Visit
@@ -72,7 +73,7 @@ def as_csv(visit: Visit, ground: Ground, found: Found, rows: Sequence[Row], *, l
     """The matches as CSV: the score, the ranks where there are any, and the row's columns."""
     rankings = sorted({name for match in found.matches for name in match.ranks})
     with_label = {column for row in rows for column in ground.columns if labels and _is_labelled(row[column])}
-    header = [_free(name, ground.columns) for name in ("score", *(f"rank_{name}" for name in rankings))]
+    header = [free_name(name, ground.columns) for name in ("score", *(f"rank_{name}" for name in rankings))]
     for column in ground.columns:
         header += [column, f"{column}_label"] if column in with_label else [column]
     output = io.StringIO()
@@ -84,12 +85,6 @@ def as_csv(visit: Visit, ground: Ground, found: Found, rows: Sequence[Row], *, l
             cells += _cells(visit, path_of(match.key), row[column], column, column in with_label)
         writer.writerow(cells)
     return output.getvalue()
-
-
-def _free(name: str, taken: Sequence[str]) -> str:
-    while name.lower() in {column.lower() for column in taken}:
-        name = f"_{name}"
-    return name
 
 
 def _cells(visit: Visit, path: str, value: Any, column: str, with_label: bool) -> list[Any]:

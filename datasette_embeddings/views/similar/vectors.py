@@ -70,6 +70,8 @@ async def _embedded(datasette, registered: RegisteredModel, content: Content) ->
         return vector
     if not is_ready(model) and not (model.remote or model.needs_key):
         await _loaded(datasette, registered, content)
+        if (vector := remembered.get(model, content, QUERY)) is not None:  # it may have loaded by this very content
+            return vector
     try:
         made = asyncio.to_thread(embed_contents, model, [content], query=True)
         vectors = await asyncio.wait_for(made, QUERY_SECONDS)
@@ -81,7 +83,7 @@ async def _embedded(datasette, registered: RegisteredModel, content: Content) ->
 
 
 async def _loaded(datasette, registered: RegisteredModel, content: Content) -> None:
-    load = asyncio.wrap_future(loading(datasette, registered.model, content))
+    load = asyncio.wrap_future(loading(datasette, registered.model, content, QUERY))
     try:
         await asyncio.wait_for(asyncio.shield(load), LOAD_SECONDS)  # others wait for the same load
     except asyncio.TimeoutError:
