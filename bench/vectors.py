@@ -29,6 +29,7 @@ MILLION = 1_000_000
 NEAR_AMONG = 8_192  # the other vector is the nearest of this many
 TOWARDS = 0.6  # at most this share of the way to it
 NOISE = 0.2  # of the difference of two unrelated vectors
+TUNED, FRESH = 20, 21  # seeds of two thousand queries
 PART = 8_192  # texts saved at a time, so that a run that was stopped goes on where it was
 
 
@@ -75,11 +76,16 @@ def _nearest_other(vectors: Matrix, others: Matrix) -> NDArray[np.intp]:
     return scores.argmax(axis=1)
 
 
-def word_queries(count: int = 1_000) -> tuple[list[str], Matrix]:
-    """What a person would type: words and phrases of WordNet, drawn once, and their vectors."""
+def word_queries(count: int = 1_000, seed: int = TUNED) -> tuple[list[str], Matrix]:
+    """What a person would type: words and phrases of WordNet, drawn once for each seed, and their vectors.
+
+    Those of TUNED are the ones that the search's parameters were chosen on; any other seed draws from the rest.
+    """
     lemmas = sorted(set(wordnet_texts()[1]))
-    words = random.Random(20).sample(lemmas, 1_000)
-    return words[:count], _embedded("queries", words)[:count]
+    words = random.Random(TUNED).sample(lemmas, 1_000)
+    if seed != TUNED:
+        words = random.Random(seed).sample(sorted({*lemmas} - {*words}), 1_000)
+    return words[:count], _embedded("queries" if seed == TUNED else f"queries-{seed}", words)[:count]
 
 
 def wordnet_texts() -> tuple[list[str], list[str]]:
@@ -161,3 +167,4 @@ def _load_model(sample: list[str]) -> Any:
 if __name__ == "__main__":
     {"wordnet": wordnet, "million": million}[sys.argv[1]]()
     word_queries()
+    word_queries(seed=FRESH)
