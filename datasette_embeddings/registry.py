@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from datasette.plugins import pm
 
 from .config import Config, read_config
-from .engine.errors import EmbedError, UnknownModel, raising
-from .engine.models import EmbeddingModel, describe, register_as
+from .engine.errors import EmbedError, KeyRefused, UnknownModel, raising
+from .engine.models import EmbeddingModel, describe, is_ready, register_as
 
 INSTALL = "datasette install datasette-embed-sentence-transformers"
 NO_MODELS = f"No embedding model is installed. This installs one that runs on your own machine: {INSTALL}"
@@ -30,6 +31,31 @@ class RegisteredModel:
     def short_name(self) -> str:
         """Its shortest name, as collections are named by it."""
         return min((self.name, *self.aliases), key=len)
+
+    def as_json(self) -> dict[str, Any]:
+        """What pages and the command line tell of it: its names, where it came from, what it takes and lacks."""
+        model = self.model
+        return {
+            "id": self.name,
+            "aliases": list(self.aliases),
+            "plugin": self.plugin,
+            "version": self.version,
+            "text": model.supports_text,
+            "binary": model.supports_binary,
+            "dimensions": model.dimensions,
+            "max_tokens": model.max_tokens,
+            "remote": bool(model.remote or model.needs_key),
+            "ready": is_ready(model),
+            "missing": self._missing(),
+        }
+
+    def _missing(self) -> str | None:
+        """What keeps the model from being used, as a sentence."""
+        try:
+            self.model.get_key()
+        except KeyRefused as error:
+            return str(error)
+        return None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from ..engine.errors import EmbedError, KeyRefused
+from ..engine.errors import EmbedError
 from ..registry import NO_MODELS, RegisteredModel, Registry, registry_for
 from .instance import instance_options, open_instance
 
@@ -18,7 +18,7 @@ def models(as_json, config, plugins_dir):
     """List the installed models, with the names they go by."""
     with open_instance(config, plugins_dir) as datasette:
         registry = registry_for(datasette)
-        described = [_described(entry, registry) for entry in registry.models]
+        described = [{**entry.as_json(), "default": _is_default(entry, registry)} for entry in registry.models]
     if as_json:
         return click.echo(json.dumps(described, indent=2, ensure_ascii=False))
     if not described:
@@ -27,37 +27,11 @@ def models(as_json, config, plugins_dir):
         click.echo(_lines(model))
 
 
-def _described(entry: RegisteredModel, registry: Registry) -> dict:
-    model = entry.model
-    return {
-        "id": entry.name,
-        "aliases": list(entry.aliases),
-        "plugin": entry.plugin,
-        "version": entry.version,
-        "text": model.supports_text,
-        "binary": model.supports_binary,
-        "dimensions": model.dimensions,
-        "max_tokens": model.max_tokens,
-        "remote": bool(model.remote),
-        "default": _is_default(entry, registry),
-        "missing": _missing(entry),
-    }
-
-
 def _is_default(entry: RegisteredModel, registry: Registry) -> bool:
     try:
         return registry.default() is entry
     except EmbedError:  # several models and no choice between them
         return False
-
-
-def _missing(entry: RegisteredModel) -> str | None:
-    """What keeps the model from being used, as a sentence."""
-    try:
-        entry.model.get_key()
-    except KeyRefused as error:
-        return str(error)
-    return None
 
 
 def _lines(model: dict) -> str:

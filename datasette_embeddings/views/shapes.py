@@ -7,8 +7,7 @@ from typing import Any
 from ..engine import jobs
 from ..engine.collections import Collection
 from ..engine.jobs import Job
-from ..engine.models import is_ready
-from ..registry import RegisteredModel, Registry
+from ..registry import Registry
 from ..wording import duration
 from .words import progress, without_folders
 
@@ -57,23 +56,6 @@ def actions(job: Job | None) -> list[str]:
     return [*(_ACTIONS[job.status] if job else ("update",)), "delete"]
 
 
-def model_json(entry: RegisteredModel) -> dict[str, Any]:
-    """A model, the names it goes by, where it came from and what it takes."""
-    model = entry.model
-    return {
-        "id": entry.name,
-        "aliases": list(entry.aliases),
-        "plugin": entry.plugin,
-        "version": entry.version,
-        "text": model.supports_text,
-        "binary": model.supports_binary,
-        "dimensions": model.dimensions,
-        "max_tokens": model.max_tokens,
-        "remote": bool(model.remote or model.needs_key),
-        "ready": is_ready(model),
-    }
-
-
 def models_json(registry: Registry) -> list[dict[str, Any]]:
     """Every model of this instance."""
-    return [model_json(entry) for entry in registry.models]
+    return [entry.as_json() for entry in registry.models]

@@ -29,6 +29,7 @@ def test_json(embed):
         "max_tokens": None,
         "remote": False,
         "default": True,
+        "ready": False,
         "missing": None,
     }
 
