@@ -11,7 +11,7 @@ from datasette import hookimpl
 from datasette.plugins import pm
 
 from . import cli as commands
-from . import hookspecs, permissions, sql_functions, views, worker
+from . import hookspecs, permissions, search_turns, sql_functions, views, worker
 
 __all__ = ["EmbedError", "EmbeddingModel", "KeyRefused", "ModelError", "ModelUnavailable"]
 
@@ -26,7 +26,8 @@ def startup(datasette):
 
 @hookimpl
 def asgi_wrapper(datasette):
-    return worker.asgi_wrapper(datasette)
+    started, turned = worker.asgi_wrapper(datasette), search_turns.asgi_wrapper(datasette)
+    return lambda app: started(turned(app))
 
 
 @hookimpl

@@ -13,6 +13,7 @@ from ...engine.collections import Collection, list_collections
 from ...engine.errors import EmbedError, NotFound
 from ...engine.identifiers import quote
 from ...engine.tables import SourceTable, source_table
+from ...search_turns import turns_of
 from ...searching import check_query, searcher
 from ..visit import Visit
 from .asked import BOTH, WORDS, Search
@@ -106,7 +107,8 @@ async def find(visit: Visit, ground: Ground, filtering: Filtering, search: Searc
                 return Found(tuple(near), _rows(conn, ground, near), key)
 
     try:
-        return await visit.database.execute_fn(look)
+        async with turns_of(visit.datasette):
+            return await visit.database.execute_fn(look)
     except (sqlite3.Error, sqlite3.Warning) as error:
         raise _of_sqlite(error, filtering, milliseconds) from error
 
