@@ -99,8 +99,8 @@ class Server:
             return None
 
 
-def start(paths, log, *args, plugins_dir=None, root=False, port=None, env=None):
-    """`datasette serve` on these files, answering; `env` is added to this process's environment."""
+def start(paths, log, *args, plugins_dir=None, root=False, port=None, env=None, answering=True):
+    """`datasette serve` on these files, answering unless told otherwise; `env` is added to this process's environment."""
     port = port or free_port()
     command = [sys.executable, "-m", "datasette", "serve", *map(str, paths), "--port", str(port), *map(str, args)]
     if plugins_dir:
@@ -109,7 +109,7 @@ def start(paths, log, *args, plugins_dir=None, root=False, port=None, env=None):
         command.append("--root")
     server = Server(command, log, port, {**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})})
     try:
-        return server.wait_until_it_answers()
+        return server.wait_until_it_answers() if answering else server
     except BaseException:
         server.close()
         raise
