@@ -61,7 +61,7 @@ def make_datasette():
 
 @pytest.fixture
 def serve(tmp_path):
-    """serve(*paths, args=(), plugins_dir=FAKE_MODELS, root=False, port=None, env=None): a servers.Server that answers.
+    """serve(*paths, args=(), plugins_dir=FAKE_MODELS, root=False, port=None, env=None, answering=True): a Server.
 
     May be called again in one test, as after a kill; what still runs at the end is killed.
     """

@@ -100,7 +100,7 @@ class Server:
 
 
 def start(paths, log, *args, plugins_dir=None, root=False, port=None, env=None, answering=True):
-    """`datasette serve` on these files, answering unless told otherwise; `env` is added to this process's environment."""
+    """`datasette serve` on these files, answering unless told otherwise; `env` is added to our own environment."""
     port = port or free_port()
     command = [sys.executable, "-m", "datasette", "serve", *map(str, paths), "--port", str(port), *map(str, args)]
     if plugins_dir:
