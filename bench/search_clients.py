@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
 
+import datasette
 import numpy as np
 from search_contestants import BUDGET, K, our_answer
 from search_files import TABLE, Matrix
@@ -97,9 +98,11 @@ def pages(database: str) -> list[Page]:
     """Asking for rows like a row, by the page and by SQL; the vectors need no model."""
     vector = f"(select vector from _embed_vectors_{TABLE} where vector_id = :id)"
     sql = f"select embed_search('{TABLE}', {vector}, {K}) as found"
+    # Datasette 1.0 has a page of its own for SQL; the other address would cost a second request.
+    query = f"/{database}.json" if datasette.__version__.startswith("0.") else f"/{database}/-/query.json"
     return [
         Page("/-/similar.json?row=", lambda row: f"/{database}/{TABLE}/-/similar.json?row={row}"),
-        Page("embed_search() by SQL", lambda row: f"/{database}.json?{urlencode({'sql': sql, 'id': row})}"),
+        Page("embed_search() by SQL", lambda row: f"{query}?{urlencode({'sql': sql, 'id': row})}"),
     ]
 
 
