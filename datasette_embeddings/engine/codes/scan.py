@@ -72,7 +72,7 @@ class Scan:
             self.nearest.offer(distances, first + start)
 
     def _compare(self, words: Words) -> Distances:
-        # three passes that each let go of the interpreter's lock, for about 30 microseconds at a time
+        # three passes that each let go of the interpreter's lock, for about 0.2 ms at a time
         n = words.shape[1]
         differing, counts = self._differing[:, :n], self._counts[:, :n]
         np.bitwise_xor(words, self.query, out=differing)
