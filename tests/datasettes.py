@@ -44,6 +44,13 @@ def close(datasette):
             database.close()
 
 
+def unload_all_but(*distributions):
+    """Unregister the other plugins that pip installed: pytest may have imported Datasette before we were asked."""
+    for plugin, distribution in pm.list_plugin_distinfo():
+        if distribution.project_name not in distributions and pm.is_registered(plugin):
+            pm.unregister(plugin)
+
+
 @contextmanager
 def plugins(*wanted):
     """These plugins registered, in the order given, until the block ends."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import sqlite3
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -13,7 +14,13 @@ import pytest
 import servers
 from playwright.sync_api import sync_playwright
 
-FAKE_MODELS = Path(__file__).parent / "plugins"
+# A model plugin that happens to be installed must not change what is tested, here or in a process that a test starts:
+# a test of another plugin registers it, or names it in this variable.
+LOADED = ("datasette-embed", "datasette-embed-sentence-transformers")
+os.environ["DATASETTE_LOAD_PLUGINS"] = ",".join(LOADED)
+datasettes.unload_all_but(*LOADED)
+
+FAKE_MODELS = Path(__file__).parent / "tests" / "plugins"
 NOTES = (
     (1, "Bread", "Mix flour and water, wait, bake"),
     (2, "Bicycles", "Oil the chain when it squeaks"),
