@@ -86,6 +86,19 @@ class KeyRefused(ModelUnavailable):
     """A key that is missing, or that the model's server refused."""
 
 
+class ModelBusy(ModelError):
+    """A fault that passes (429, 5xx, a time-out): the same batch may succeed later, so a job waits and hands it over again.
+
+    Model plugins raise it once their own quick retries are used up; `retry_after` is in seconds, where the server said.
+    """
+
+    status = 503
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class LeaseLost(EmbedError):
     """The job is no longer this process's to run: paused, cancelled, deleted or taken over."""
 

@@ -49,6 +49,7 @@ class EmbeddingModel(ABC):
     key_env_var: str | None = None  # the environment variable that may hold it
     remote: bool = False  # calls another server: SQL may use it only where the configuration says so
     max_tokens: int | None = None  # what is longer is cut off by the model itself
+    price_per_million_tokens: float | None = None  # in US dollars; None: free, or not known
     key: str | None = None  # set from the plugin configuration's "keys"
 
     _load_state: LoadState
