@@ -87,7 +87,7 @@ class KeyRefused(ModelUnavailable):
 
 
 class ModelBusy(ModelError):
-    """A fault that passes (429, 5xx, a time-out): the same batch may succeed later, so a job waits and hands it over again.
+    """A fault that passes (429, 5xx, a time-out): a job waits, and hands the same batch over again.
 
     Model plugins raise it once their own quick retries are used up; `retry_after` is in seconds, where the server said.
     """
