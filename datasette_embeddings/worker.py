@@ -16,9 +16,10 @@ from typing import Any, TypeVar
 from . import compat
 from .engine import jobs
 from .engine.collections import list_collections
-from .engine.errors import EmbedError, LeaseLost, raising
+from .engine.errors import EmbedError, LeaseLost, OlderSchema, raising
 from .engine.models import EmbeddingModel, embed_contents, is_ready, load
 from .engine.running import run_job
+from .engine.schema import migrate
 from .raised import raise_in_server, remember_loop
 from .registry import registry_for
 
@@ -123,12 +124,19 @@ class Worker:
             if not database.is_mutable:
                 continue
             try:
-                job = await database.execute_fn(jobs.claimable_job)
+                job = await self._claimable(database)
                 if job and await compat.write(database, lambda conn, job=job: jobs.claim(conn, job.id, self.owner)):
                     return database, job
             except Exception as error:  # a lock, a read-only file: the next look may do better
                 logger.debug("No job could be taken from %s: %s", database.name, error)
         return None
+
+    async def _claimable(self, database) -> jobs.Job | None:
+        try:
+            return await database.execute_fn(jobs.claimable_job)
+        except OlderSchema:
+            await compat.write(database, migrate)
+            return await database.execute_fn(jobs.claimable_job)
 
     async def _work(self, database, job: jobs.Job) -> None:
         access = DatabaseAccess(database, asyncio.get_running_loop(), self._closed)

@@ -13,6 +13,7 @@ from datasette.plugins import pm
 
 from ..engine.access import FileAccess, connect
 from ..engine.errors import EmbedError, NotFound
+from ..engine.schema import migrate
 from .instance import open_instance
 
 
@@ -26,6 +27,8 @@ def open_database(path: str, config: str | None, plugins_dir: str | None) -> Ite
         pm.hook.prepare_connection(conn=conn, database=Path(path).stem, datasette=datasette)
 
     with open_instance(config, plugins_dir, path) as datasette, FileAccess(path, prepare) as access:
+        with contextlib.suppress(sqlite3.OperationalError):  # read-only or locked: whoever reads it says what is wrong
+            access.write(migrate)
         yield datasette, access
 
 

@@ -18,7 +18,10 @@ from .tables import SourceTable, binary_columns, source_table
 from .transactions import transaction
 from .vector_table import create_vector_table, drop_vector_table
 
-_FIELDS = "id, name, source_table, columns, template, model, binary, dimensions, token, plugin, created"
+_FIELDS = (
+    "id, name, source_table, columns, template, model, binary, dimensions, token, plugin, created,"
+    " follow, fingerprint, replaces"
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,9 @@ class Collection:
     token: int
     plugin: str | None  # that registered the model
     created: str
+    follow: bool = False  # triggers note the rows that change
+    fingerprint: bytes | None = None  # a probe text's vector, by which a model with other weights is known
+    replaces: int | None = None  # the collection whose place it takes once it is complete
 
     @property
     def table(self) -> str:
@@ -211,9 +217,9 @@ def _drop_tables(conn: sqlite3.Connection, collection: Collection) -> None:
 
 
 def _collection(row: Sequence[object]) -> Collection:
-    id_, name, table, columns, template, model, binary, dimensions, token, plugin, created = row
+    id_, name, table, columns, template, model, binary, dimensions, token, plugin, created, follow, *rest = row
     definition = Definition(table, tuple(json.loads(str(columns))), template, model, bool(binary))  # type: ignore[arg-type]
-    return Collection(id_, name, definition, dimensions, token, plugin, created)  # type: ignore[arg-type]
+    return Collection(id_, name, definition, dimensions, token, plugin, created, bool(follow), *rest)  # type: ignore[arg-type]
 
 
 def _checked_name(name: str) -> str:

@@ -49,6 +49,12 @@ class NewerSchema(EmbedError):
     status = 409
 
 
+class OlderSchema(EmbedError):
+    """The file was written by an older version of this package, and has not been brought up to date."""
+
+    status = 409
+
+
 class VectorError(EmbedError):
     """Bytes or JSON that are no vector, or two vectors of different lengths."""
 

@@ -25,6 +25,11 @@ CANCELLED = "cancelled"  # what was embedded stays
 FINISHED = "finished"  # every row was walked; some may have failed
 FAILED = "failed"  # no use going on; the reason says why
 
+# What a job walks over.
+ROWS = "rows"  # every row of the table
+NOTED = "noted"  # the rows that the triggers noted
+RETRIED = "failed"  # the rows in _embed_errors
+
 # What restarts with the walk; `contents`, what the model was asked for, does not.
 COUNTS = ("rows_done", "embedded", "reused", "unchanged", "empty", "failed", "removed")
 
@@ -62,6 +67,10 @@ class Job:
     started: str | None
     updated: str | None
     ended: str | None
+    kind: str = ROWS
+    tokens: int = 0
+    max_cost: float | None = None
+    max_rows: int | None = None
 
     @property
     def is_active(self) -> bool:

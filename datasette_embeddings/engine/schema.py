@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
-from .errors import NewerSchema
+from .errors import NewerSchema, OlderSchema
+from .identifiers import quote
 from .transactions import transaction
 
 # Comments inside the statements stay in the file: `.schema` explains the tables to whoever opens it.
@@ -62,15 +63,51 @@ _VERSION_1 = (
     primary key (collection_id, position)
 )""",
 )
-_STEPS = (_VERSION_1,)  # step n leads from version n to n + 1
+_VERSION_2 = (
+    """alter table _embed_collections add column
+    follow integer not null default 0 /* 1: triggers note the rows that change */""",
+    """alter table _embed_collections add column
+    chunking text /* JSON: how longer texts are cut; null: not at all */""",
+    """alter table _embed_collections add column
+    fingerprint blob /* a probe text's vector: another one means that the model has other weights */""",
+    """alter table _embed_collections add column
+    replaces integer /* id of the collection that this one takes the place of once it is complete */""",
+    """alter table _embed_jobs add column
+    kind text not null default 'rows' /* rows: every row; noted: those that changed; failed: those in errors */""",
+    """alter table _embed_jobs add column
+    tokens integer not null default 0 /* handed to the model, as far as it counts them */""",
+    """alter table _embed_jobs add column
+    max_cost real /* in US dollars, that this job may spend */""",
+    """alter table _embed_jobs add column
+    max_rows integer /* that this job may hand to the model */""",
+    """alter table _embed_errors add column
+    attempts integer not null default 1 /* how often the row has failed with this content */""",
+    """alter table _embed_errors add column
+    retry_at real /* Unix seconds, from which on it is tried again; null: only when somebody asks */""",
+)
+_STEPS = (_VERSION_1, _VERSION_2)  # step n leads from version n to n + 1
 VERSION = len(_STEPS)
 PREFIX = "_embed_"
+# Of every vectors table, from version 2 on: the hash of the whole row's content, null where the row has one chunk.
+ROW_HASH = "row_hash blob"
 OWN_TABLES = ("_embed_errors", "_embed_jobs", "_embed_collections", "_embed_schema")
 
 
 def has_schema(conn: sqlite3.Connection) -> bool:
-    """True where the file holds our tables in a version that this code reads; NewerSchema where it is newer."""
-    return _version(conn) > 0
+    """True where the file holds our tables; NewerSchema or OlderSchema where they are not of our version."""
+    version = _version(conn)
+    if 0 < version < VERSION:
+        raise OlderSchema(
+            "This file was written by an older datasette-embed: open it once where it can be written, with "
+            "`datasette embed status` or `datasette serve`, and its tables are brought up to date"
+        )
+    return version > 0
+
+
+def migrate(conn: sqlite3.Connection) -> None:
+    """Bring our tables up to date where the file has any."""
+    if _version(conn) > 0:
+        ensure_schema(conn)
 
 
 def ensure_schema(conn: sqlite3.Connection) -> None:
@@ -82,6 +119,8 @@ def ensure_schema(conn: sqlite3.Connection) -> None:
         for statements in _STEPS[version:]:
             for statement in statements:
                 conn.execute(statement)
+        if version == 1:
+            _add_row_hash(conn)
         conn.execute("delete from _embed_schema")
         conn.execute("insert into _embed_schema values (?)", (VERSION,))
 
@@ -90,6 +129,11 @@ def drop_schema(conn: sqlite3.Connection) -> None:
     """Drop our tables; the caller has dropped the collections."""
     for table in OWN_TABLES:
         conn.execute(f"drop table if exists {table}")
+
+
+def _add_row_hash(conn: sqlite3.Connection) -> None:
+    for (name,) in conn.execute("select name from _embed_collections").fetchall():
+        conn.execute(f"alter table {quote(f'{PREFIX}vectors_{name}')} add column {ROW_HASH}")
 
 
 def _version(conn: sqlite3.Connection) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .identifiers import quote
-from .schema import PREFIX
+from .schema import PREFIX, ROW_HASH
 from .tables import SourceTable
 
 # vector_id is an INTEGER PRIMARY KEY so that VACUUM keeps it: packed codes go by it.
@@ -18,6 +18,7 @@ _COLUMNS = (
     "content_hash blob not null",
     "vector blob not null",
     "vector_id integer primary key",
+    ROW_HASH,
 )
 # SQLite 3.40 returns 1.0 for vector_id 1 where the table's first column, the row's key, is REAL.
 _RETURNING = "returning cast(vector_id as integer)"

@@ -9,7 +9,8 @@ from fake_models import WordLengths
 
 from datasette_embeddings.engine import schema
 from datasette_embeddings.engine.access import connect
-from datasette_embeddings.engine.errors import NewerSchema, ReadOnlyDatabase
+from datasette_embeddings.engine.collections import list_collections
+from datasette_embeddings.engine.errors import NewerSchema, OlderSchema, ReadOnlyDatabase
 
 TABLES = "select name from sqlite_master where type = 'table' and name like '\\_embed%' escape '\\' order by name"
 
@@ -51,6 +52,26 @@ def test_an_older_file_is_migrated(conn, path, monkeypatch):
     schema.ensure_schema(conn)
     assert [row[1] for row in read(path, "pragma table_info(_embed_jobs)")][-2:] == ["one", "two"]
     assert read(path, "select version from _embed_schema") == [(len(steps),)]
+
+
+def test_a_file_of_version_1_is_brought_up_to_date(path, monkeypatch):
+    """It is refused with a sentence until it can be written; then its vectors count as before, and nothing is lost."""
+    with monkeypatch.context() as patch, closing(connect(path)) as conn:
+        patch.setattr(schema, "_STEPS", schema._STEPS[:1])
+        patch.setattr(schema, "VERSION", 1)
+        schema.ensure_schema(conn)
+        conn.execute(
+            "insert into _embed_collections (name, source_table, columns, model, token, created)"
+            " values ('no\"tes', 'notes', '[\"body\"]', 'word-lengths', 1, '2026')"
+        )
+        conn.execute('create table "_embed_vectors_no""tes" (id integer, chunk integer, vector blob)')
+        conn.commit()
+    with closing(connect(path)) as conn:
+        with pytest.raises(OlderSchema, match="datasette embed status"):
+            list_collections(conn)
+        schema.migrate(conn)
+        assert [(found.name, found.follow) for found in list_collections(conn)] == [('no"tes', False)]
+        assert read(path, 'select row_hash from "_embed_vectors_no""tes"') == []
 
 
 def test_a_migration_that_fails_changes_nothing(conn, path, monkeypatch):
