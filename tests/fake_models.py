@@ -141,7 +141,7 @@ class ByteCounts(EmbeddingModel):
     aliases = ("bytes",)
 
     def embed_batch(self, contents):
-        return [self._counts(c.encode() if isinstance(c, str) else c) for c in contents]
+        return [self._counts(c.encode(errors="replace") if isinstance(c, str) else c) for c in contents]
 
     def _counts(self, content):
         high = [byte >> 4 for byte in content]
