@@ -12,6 +12,7 @@ from .config import Config, read_config
 from .engine.errors import EmbedError, KeyRefused, UnknownModel, raising
 from .engine.models import EmbeddingModel, describe, is_ready, register_as
 
+PREFIX = "datasette-embed-"  # of the names of our model plugins
 INSTALL = "datasette install datasette-embed-sentence-transformers"
 NO_MODELS = f"No embedding model is installed. This installs one that runs on your own machine: {INSTALL}"
 
@@ -21,7 +22,7 @@ class RegisteredModel:
     """A model, the names it goes by, and where it came from."""
 
     model: EmbeddingModel
-    name: str  # its id, or <plugin>/<id> where it lost a clash as a fallback
+    name: str  # its id; of a fallback that lost a clash its qualified name
     aliases: tuple[str, ...]
     plugin: str
     version: str | None
@@ -68,6 +69,11 @@ class _Offer:
     plugin: str
     version: str | None
 
+    @property
+    def qualified(self) -> str:
+        """`<plugin>/<id>`, without what the names of all our plugins begin with."""
+        return f"{self.plugin.removeprefix(PREFIX)}/{self.model.model_id}"
+
 
 class Registry:
     """Every model of this instance, by id and by alias."""
@@ -85,7 +91,7 @@ class Registry:
             return self._by_name[name]
         if not self.models:
             raise UnknownModel(f"There is no model {name!r}. {NO_MODELS}")
-        names = ", ".join(sorted(self._by_name))
+        names = ", ".join(sorted(name for entry in self.models for name in (entry.name, *entry.aliases)))
         raise UnknownModel(f"There is no model {name!r}; the installed ones are {names}")
 
     def model(self, name: str) -> EmbeddingModel:
@@ -108,23 +114,25 @@ class Registry:
         return self.find(name) if name else self.default()
 
     def _add(self, offer: _Offer) -> None:
-        names = (offer.model.model_id, *offer.aliases)
+        names = [offer.model.model_id, *offer.aliases]
         if offer.fallback:
-            name, *aliases = self._free(offer, names)
-            register_as(offer.model, name)
+            names = self._free(offer, names)
+            register_as(offer.model, names[0])
         else:
             for name in names:
                 self._refuse_clash(offer, name)
-            name, *aliases = names
-        sql = not (offer.model.needs_key or offer.model.remote) or self.config.allows_sql(*names)
-        aliases = [alias for alias in dict.fromkeys(aliases) if alias != name]
+        name, *aliases = dict.fromkeys(names)
+        # A fallback's also where it won: a collection that it made after a clash keeps its model without one.
+        every_name = (name, *aliases, *([offer.qualified] if offer.fallback else []))
+        sql = not (offer.model.needs_key or offer.model.remote) or self.config.allows_sql(*every_name)
         entry = RegisteredModel(offer.model, name, tuple(aliases), offer.plugin, offer.version, sql)
         self.models.append(entry)
-        self._by_name.update(dict.fromkeys((name, *aliases), entry))
+        for name in every_name:
+            self._by_name.setdefault(name, entry)
 
-    def _free(self, offer: _Offer, names: tuple[str, ...]) -> list[str]:
-        """The names that a fallback keeps: its id becomes <plugin>/<id> where another model has it."""
-        name = names[0] if names[0] not in self._by_name else f"{offer.plugin}/{names[0]}"
+    def _free(self, offer: _Offer, names: list[str]) -> list[str]:
+        """The names that a fallback keeps: its id becomes its qualified name where another model has it."""
+        name = names[0] if names[0] not in self._by_name else offer.qualified
         self._refuse_clash(offer, name)
         return [name, *(alias for alias in names[1:] if alias not in self._by_name)]
 

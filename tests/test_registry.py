@@ -76,11 +76,27 @@ def test_a_fallback_loses(make_datasette, first):
 
 
 def test_a_fallback_without_a_clash(make_datasette):
-    """A fallback whose name is free has it."""
+    """A fallback whose name is free has it, and answers to the name that a clash would have left it."""
     plugin = Plugin("fallback", (model := WordLengths(), {"aliases": ["lengths"], "fallback": True}))
-    registry = registry_for(make_datasette(plugins=[plugin]))
-    assert registry.model("word-lengths") is model
-    assert registry.model("lengths") is model
+    datasette = make_datasette(plugins=[plugin])
+    assert names(datasette) == [("word-lengths", ("lengths",), "fallback")]
+    registry = registry_for(datasette)
+    assert {registry.model(name) for name in ("word-lengths", "lengths", "fallback/word-lengths")} == {model}
+
+
+def test_a_fallback_of_a_plugin_named_as_ours_are(make_datasette):
+    """`datasette-embed-` is left out of the name by which a fallback stays reachable."""
+    plugin = Plugin("datasette-embed-shapes", (loser := WordLengths(), {"fallback": True}))
+    registry = registry_for(make_datasette(models=[winner := WordLengths()], plugins=[plugin]))
+    assert (registry.model("word-lengths"), registry.model("shapes/word-lengths")) == (winner, loser)
+
+
+def test_sql_may_use_the_model_that_answers_to_the_name(make_datasette):
+    """`sql_models` means who has a name after a clash, and not who wanted it."""
+    config = {"plugins": {"datasette-embed": {"sql_models": ["fallback/needs-key"]}}}
+    fallback = Plugin("fallback", (loser := NeedsKey(), {"fallback": True}))
+    datasette = make_datasette(models=[winner := NeedsKey()], plugins=[fallback], config=config)
+    assert {entry.model: entry.sql for entry in registry_for(datasette).models} == {winner: False, loser: True}
 
 
 async def test_collections_of_a_fallback_are_its_own(make_datasette, notes):
