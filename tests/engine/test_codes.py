@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from datasette_embeddings.engine.codes import SLOTS, CodeIndex, centre_of, index, pack_block, patch_block
 from datasette_embeddings.engine.codes.blocks import unpack_block
-from datasette_embeddings.engine.codes.chunks import CHUNK
-from datasette_embeddings.engine.codes.scan import Nearest
-from datasette_embeddings.engine.codes.signs import signs_of
+from datasette_embeddings.engine.codes.chunks import CHUNK, Draft
+from datasette_embeddings.engine.codes.scan import Part, nearest_codes
+from datasette_embeddings.engine.codes.signs import Signs, signs_of
 from datasette_embeddings.engine.codes.turns import Turns
 from datasette_embeddings.engine.errors import VectorError
 
@@ -162,14 +162,39 @@ def test_from_one_dimension_to_4096(dimensions):
     assert np.sign(first).tolist() == np.sign(vectors[7]).tolist()
 
 
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.integers(0, 9), max_size=60), st.integers(1, 10), st.integers(1, 7))
-def test_nearest_keeps_the_first_of_a_stable_sort(distances, count, step):
-    """Offered in pieces, the smallest are kept as a stable sort of all would order them."""
-    nearest, array = Nearest(count), np.array(distances, np.uint16)
-    for start in range(0, len(array), step):
-        nearest.offer(array[start : start + step], start)
-    assert nearest.ids().tolist() == np.argsort(array, kind="stable")[:count].tolist()
+def scanned(codes, query, count):
+    """What a scan of the (n, width) codes finds for the (width,) query, all in one chunk."""
+    draft = Draft(64 * codes.shape[1])
+    draft.write(np.arange(len(codes)), Signs(codes.T, np.zeros(len(codes), np.float32)))
+    return nearest_codes(query[:, None], [Part(0, draft.finish(), None)], count).tolist()
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 9), st.integers(1, 300), st.integers(0, 2**32))
+def test_few_codes_are_all_compared_in_full(width, count, seed):
+    """Twice as many as are wanted, of any width: those that differ in the fewest bits, the lower id where equal."""
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(0, 2**64, (2 * count, width), np.uint64) & rng.integers(0, 8, (2 * count, 1), np.uint64)
+    bits = np.bitwise_count(codes).sum(axis=1, dtype=np.int64)
+    assert scanned(codes, np.zeros(width, np.uint64), count) == np.argsort(bits, kind="stable")[:count].tolist()
+
+
+@pytest.mark.parametrize("width", [6, 12])
+def test_of_many_codes_the_near_ones_are_found(width):
+    """Codes that are near in all words are among thousands that are so in some of them only."""
+    rng = np.random.default_rng(8)
+    codes = rng.integers(0, 2**64, (60_000, width), np.uint64)
+    near = np.sort(rng.choice(60_000, 200, replace=False))
+    codes[near] &= codes[near[::-1]]  # a quarter of the bits is left
+    assert sorted(scanned(codes, np.zeros(width, np.uint64), 200)) == near.tolist()
+
+
+def test_enough_are_found_where_a_sample_of_them_misleads():
+    """Nearer codes lie just where the sample looks: as many as are wanted come back all the same."""
+    codes = np.full((60_000, 6), 2**64 - 1, np.uint64)
+    codes[: 16 * 900 : 16] = 0
+    found = scanned(codes, np.zeros(6, np.uint64), 1_000)
+    assert found == [*range(0, 16 * 900, 16), *[i for i in range(1_000) if i % 16][:100]]
 
 
 @pytest.mark.parametrize("shape", [lambda vectors: vectors, lambda vectors: vectors + 5])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..exact import Floats, Ids, runs, unit_rows
 from .chunks import CHUNK, CHUNK_BLOCKS, Chunk, Draft
-from .scan import Mask, Scan
+from .scan import Mask, Part, nearest_codes
 from .signs import Signs, estimates, signs_of, width_of
 from .turns import scans
 
@@ -83,16 +83,15 @@ class CodeIndex:
             return self._best(unit[0], wanted, count)
 
     def _scan(self, query: Signs, size: int, wanted: Ids | None) -> Ids:
-        scan = Scan(query.words, size)
         if wanted is None:
-            for number, chunk in self.chunks.items():
-                scan.read(chunk, number * CHUNK, chunk.holes)
+            parts = [Part(number * CHUNK, chunk, chunk.holes) for number, chunk in self.chunks.items()]
         else:
-            for number, part in runs(wanted // CHUNK):
-                if number in self.chunks:
-                    hidden = _all_but(self.chunks[number], wanted[part] - number * CHUNK)
-                    scan.read(self.chunks[number], number * CHUNK, hidden)
-        return scan.nearest.ids()
+            parts = [
+                Part(number * CHUNK, chunk, _all_but(chunk, wanted[part] - number * CHUNK))
+                for number, part in runs(wanted // CHUNK)
+                if (chunk := self.chunks.get(number))
+            ]
+        return nearest_codes(query.words, parts, size)
 
     def _best(self, unit: Floats, ids: Ids, count: int) -> Ids:
         codes = self._codes_of(ids)

@@ -2,79 +2,105 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
-from ..exact import Ids
-from .chunks import Chunk
+from ..exact import Ids, runs
+from .chunks import CHUNK, Chunk
 from .signs import Words
 
-Distances = NDArray[np.uint16]
+Distances = NDArray[np.uint8] | NDArray[np.uint16]
 Mask = NDArray[np.bool_]
 
-FAR = 0xFFFF  # farther than any code: 4,096 dimensions differ in 4,096 bits at most
-CACHED_WORDS = 2**19  # 4 MiB: larger than a core's own cache, but fewer waits for the interpreter's lock
+# docs/search-internals.md has the measurements of these.
+LEADING = 3  # words of each code that all are sifted by, or half of them where that is more: 192 bits fit a byte
+SIFTED = 32  # of so many codes one is compared in full, and at least twice what is wanted
+SAMPLED = 16  # of so many distances one is looked at to find the cut
 
 
-class Nearest:
-    """Keeps the `count` smallest distances of those that are offered, the lower id where they are equal.
+class Part(NamedTuple):
+    """A chunk of codes to be scanned."""
 
-    The cut falls as the scan goes on, so that most steps keep next to nothing, and no histogram is needed.
+    first: int  # the vector id of its first slot
+    chunk: Chunk
+    hidden: Mask | None  # (used,): slots to leave out
+
+
+def nearest_codes(query: Words, parts: Sequence[Part], count: int) -> Ids:
+    """The ids of about the `count` codes nearest to the query's (width, 1), nearest first, the lower id where equal.
+
+    All codes are compared by their leading words, and in full only those that are near by them. So that no code gets
+    lost where all are compared in full (twice `count` or fewer), and next to none elsewhere.
     """
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self.cut = FAR  # only what is nearer than this is kept
-        self._ids = np.empty(0, np.int64)
-        self._distances = np.empty(0, np.uint16)
-
-    def offer(self, distances: Distances, first: int) -> None:
-        """Offer the distances of the ids first, first + 1, …; ids must rise from one call to the next."""
-        near = np.flatnonzero(distances < self.cut)
-        if len(near) == 0:
-            return
-        self._ids = np.concatenate([self._ids, near + first])
-        self._distances = np.concatenate([self._distances, distances[near]])
-        if len(self._ids) >= 2 * self.count:
-            self._shrink()
-
-    def ids(self) -> Ids:
-        """The ids kept, nearest first."""
-        self._shrink()
-        return self._ids
-
-    def _shrink(self) -> None:
-        order = np.argsort(self._distances, kind="stable")[: self.count]  # stable: equal ones stay in order of id
-        self._ids, self._distances = self._ids[order], self._distances[order]
-        if len(order) == self.count:
-            self.cut = int(self._distances[-1])
+    leading = max(LEADING, len(query) // 2)
+    ends = np.cumsum([part.chunk.used for part in parts], dtype=np.int64)
+    if not len(ends):
+        return np.empty(0, np.int64)
+    distances = np.empty(ends[-1], np.uint8 if leading <= LEADING else np.uint16)
+    compare = _Comparison(query[:leading])
+    for part, end in zip(parts, ends, strict=True):
+        compare(part, distances[end - part.chunk.used : end])
+    places = _near(distances, max(2 * count, len(distances) // SIFTED))
+    ids, totals = np.empty(len(places), np.int64), distances[places].astype(np.uint16)
+    for number, piece in runs(np.searchsorted(ends, places, side="right")):
+        first, chunk, _ = parts[number]
+        slots = places[piece] - (ends[number] - chunk.used)
+        ids[piece] = slots + first
+        rest = np.bitwise_count(chunk.words[leading:].take(slots, axis=1) ^ query[leading:])
+        totals[piece] += rest.sum(axis=0, dtype=np.uint16)
+    return ids[np.argsort(totals, kind="stable")[:count]]
 
 
-class Scan:
-    """One query's way through the chunks. Its buffers are made once and used for every step; one thread's only."""
+class _Comparison:
+    """Compares codes with a query by its words. The buffers are made once: new ones cost more than the work in them."""
 
-    def __init__(self, query: Words, count: int) -> None:
-        self.query = query  # (width, 1)
-        self.nearest = Nearest(count)
-        width = len(query)
-        self.step = min(65_536, 1 << ((CACHED_WORDS // width).bit_length() - 1))  # codes at a time
-        self._differing = np.empty((width, self.step), np.uint64)
-        self._counts = np.empty((width, self.step), np.uint8)
-        self._distances = np.empty(self.step, np.uint16)
+    def __init__(self, query: Words) -> None:
+        self.query = query
+        self._differing = np.empty((len(query), CHUNK), np.uint64)
+        self._counts = np.empty((len(query), CHUNK), np.uint8)
 
-    def read(self, chunk: Chunk, first: int, hidden: Mask | None) -> None:
-        """Offer the codes of a chunk whose first vector id is `first`, except the `hidden` (used,) ones."""
-        for start in range(0, chunk.used, self.step):
-            stop = min(start + self.step, chunk.used)
-            distances = self._compare(chunk.words[:, start:stop])
-            if hidden is not None:
-                np.copyto(distances, FAR, where=hidden[start:stop])
-            self.nearest.offer(distances, first + start)
-
-    def _compare(self, words: Words) -> Distances:
-        # three passes that each let go of the interpreter's lock, for about 0.2 ms at a time
-        n = words.shape[1]
-        differing, counts = self._differing[:, :n], self._counts[:, :n]
-        np.bitwise_xor(words, self.query, out=differing)
+    def __call__(self, part: Part, distances: Distances) -> None:
+        """Write the (used,) distances of a part's codes; of hidden ones the farthest there is."""
+        used = part.chunk.used
+        differing, counts = self._differing[:, :used], self._counts[:, :used]
+        # Each call lets go of the interpreter's lock, for a tenth of a millisecond at a time.
+        np.bitwise_xor(part.chunk.words[: len(self.query), :used], self.query, out=differing)
         np.bitwise_count(differing, out=counts)
-        return np.add.reduce(counts, axis=0, dtype=np.uint16, out=self._distances[:n])
+        _add(counts, distances)
+        if part.hidden is not None:
+            np.copyto(distances, _far(distances), where=part.hidden)
+
+
+def _add(counts: NDArray[np.uint8], out: Distances) -> None:
+    if out.dtype == np.uint8:  # so few are added three times as fast one by one
+        out[:] = counts[0]
+        for row in counts[1:]:
+            np.add(out, row, out=out)
+    else:
+        np.add.reduce(counts, axis=0, dtype=np.uint16, out=out)
+
+
+def _near(distances: Distances, count: int) -> Ids:
+    """The places of about the `count` smallest distances, of at least half as many if there are, in order of place."""
+    if count < len(distances):
+        sample = distances[::SAMPLED]
+        places = _up_to(distances, _nth(sample, count * len(sample) // len(distances)))
+        if len(places) >= count // 2:
+            return places
+    return _up_to(distances, _nth(distances, min(count, len(distances)) - 1))
+
+
+def _nth(distances: Distances, n: int) -> int:
+    return int(np.partition(distances, n)[n])
+
+
+def _up_to(distances: Distances, cut: int) -> Ids:
+    return np.flatnonzero(distances <= min(cut, _far(distances) - 1))
+
+
+def _far(distances: Distances) -> int:
+    """Farther than any code: 192 bits differ at most where a byte counts them, 4,096 where two do."""
+    return int(np.iinfo(distances.dtype).max)
