@@ -8,7 +8,7 @@ import threading
 import time
 from pathlib import Path
 
-from datasette_embeddings import EmbeddingModel, KeyRefused, ModelUnavailable
+from datasette_embeddings import EmbeddingModel, KeyRefused, ModelBusy, ModelUnavailable
 
 DIMENSIONS = 16
 PATIENCE = 30  # seconds after which a wait here is a failure, not a hang
@@ -130,6 +130,23 @@ class Failing(WordLengths):
         if "NAN" in content:
             return [float("nan"), *vector[1:]]
         return [*vector, 1.0] if "LONG" in content else vector
+
+
+class Busy(Failing):
+    """Raises ModelBusy `times` times, then works; and as long as the file named by $FAKE_MODELS_BUSY exists."""
+
+    model_id = "busy"
+    aliases = ()
+
+    def __init__(self, times=0, retry_after=None):
+        super().__init__()
+        self.times, self.retry_after = times, retry_after
+
+    def embed_batch(self, contents):
+        if self.times > 0 or Path(os.environ.get("FAKE_MODELS_BUSY", os.devnull + "/none")).exists():
+            self.times -= 1
+            raise ModelBusy("The fake server is busy.", self.retry_after)
+        return super().embed_batch(contents)
 
 
 class ByteCounts(EmbeddingModel):

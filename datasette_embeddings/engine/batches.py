@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from .collections import Collection, list_collections
@@ -82,6 +82,11 @@ class Batch:
         if self.completes is None:
             return embedded
         return embedded + self.completes.walked - sum(len(rows) for rows in self.completes.waiting.values())
+
+    def only(self, done: Container[bytes]) -> Batch:
+        """The batch without the contents that are not done; without any of them it completes nothing."""
+        part = {content_hash: rows for content_hash, rows in self.waiting.items() if content_hash in done}
+        return self if len(part) == len(self.waiting) else Batch(part, None)
 
 
 @dataclass(frozen=True)

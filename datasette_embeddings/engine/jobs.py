@@ -175,9 +175,18 @@ def release(conn: sqlite3.Connection, job_id: int, owner: str) -> None:
     """Give a running job back, to be taken up where it stopped; nothing happens where it is not ours any more."""
     with transaction(conn):
         conn.execute(
-            "update _embed_jobs set status = 'pending', owner = null, lease_expires = null"
+            "update _embed_jobs set status = 'pending', owner = null, lease_expires = null, reason = null"
             " where id = ? and status = 'running' and owner = ?",
             (job_id, owner),
+        )
+
+
+def explain(conn: sqlite3.Connection, job_id: int, owner: str, reason: str | None) -> None:
+    """Say why a running job does not get on, or that it does; nothing happens where it is not ours any more."""
+    with transaction(conn):
+        conn.execute(
+            "update _embed_jobs set reason = ?, updated = ? where id = ? and status = 'running' and owner = ?",
+            (reason, now(), job_id, owner),
         )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import (
     ContentRefused,
     KeyRefused,
+    ModelBusy,
     ModelError,
     ModelLoadError,
     ModelResultError,
@@ -143,7 +144,7 @@ def load(model: EmbeddingModel) -> None:
         try:
             model.load()
         except Exception as error:
-            if raising() or isinstance(error, ModelLoadError | KeyRefused):
+            if raising() or isinstance(error, ModelLoadError | KeyRefused | ModelBusy):
                 raise
             raise ModelLoadError(f"The model {model.model_id} could not be loaded: {describe(error)}") from error
         finally:

@@ -30,7 +30,7 @@ _VERSION_1 = (
     collection_id integer not null references _embed_collections (id),
     status text not null
         check (status in ('pending', 'running', 'paused', 'cancelled', 'finished', 'failed')),
-    reason text, -- a sentence: why it is paused, failed or cancelled
+    reason text, -- a sentence: why it is paused, failed or cancelled, or what it waits for
     owner text, -- host, process and a random part, of the worker that runs it
     lease_expires real, -- Unix seconds; after it, another process may take the job up
     position text, -- JSON: where the walk over the rows has come to, and at which schema version

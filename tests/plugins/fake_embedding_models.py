@@ -14,6 +14,7 @@ MODELS = (
     fake_models.QuerySide,
     fake_models.HeldByFile,
     fake_models.Failing,
+    fake_models.Busy,
     fake_models.ByteCounts,
     fake_models.NeedsKey,
     fake_models.SlowLoading,

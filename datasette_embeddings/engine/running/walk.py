@@ -4,23 +4,35 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 
 from .. import jobs, saving
 from ..access import Access
 from ..batches import Batch, Stretch, TableChanged, make_source
 from ..collections import collection_by_id
-from ..contents import Content
-from ..errors import CannotEmbed, ModelError, ModelResultError, ModelUnavailable
-from ..models import EmbeddingModel, embed_contents, is_ready, load
+from ..errors import CannotEmbed, EmbedError
+from ..models import EmbeddingModel
 from ..rows import Position, count_rows, reader
 from ..saving import Claim, Outcome
 from ..tables import source_table
 from ..transactions import is_passing
+from .asking import Asking
 from .pace import SORTED_TOGETHER, Pace, Recent
+from .waiting import Patience, Stopping
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """What came of a batch."""
+
+    batch: Batch  # those of its contents that have an outcome
+    outcomes: dict[bytes, Outcome]  # by content hash
+    asked: int  # contents that the model was given
+    fault: EmbedError | None  # what kept the others from it, and ends the walk
 
 
 class Walk:
@@ -38,13 +50,13 @@ class Walk:
         self.access, self.job, self.owner = access, job, owner
         self.stop, self.on_progress = stop, on_progress
         collection = access.read(lambda conn: collection_by_id(conn, job.collection_id))
-        self.dimensions = collection.dimensions
-        self.model = find_model(collection.model)
+        self.pace = Pace()
+        patience = Patience(stop, self._check, self._explain)
+        self.asking = Asking(find_model(collection.model), collection.dimensions, self.pace, patience)
         self.recent = Recent()
 
     def all(self) -> None:
         """Walk the rows, drop the vectors of rows that are gone, and finish."""
-        self.pace = Pace()
         try:
             while not self._walk():
                 pass
@@ -75,7 +87,7 @@ class Walk:
             collection = collection_by_id(conn, self.job.collection_id)
             source = source_table(conn, collection.table)
             _check_key(conn, collection.vector_table, [key.stored for key in source.keys], source.name)
-            dimensions = self.dimensions or self.model.dimensions
+            dimensions = self.asking.dimensions or self.asking.model.dimensions
             self.source = make_source(conn, collection, reader(source, collection), dimensions)
             self.claim = Claim(self.job.id, self.owner, collection.id, source, self.source.schema_version)
             job = jobs.get_job(conn, self.job.id)
@@ -90,11 +102,14 @@ class Walk:
         with ThreadPoolExecutor(1, "embed-read") as ahead, ThreadPoolExecutor(1, "embed-write") as behind:
             writing: Future[None] | None = None
             for batch in self._batches(ahead):
-                outcomes, asked = self._embed(batch)
+                embedded = self._embed(batch)
                 if writing:
                     writing.result()
                     self._report()
-                writing = behind.submit(self._save, batch, outcomes, asked, self.pace.rate(batch))
+                writing = behind.submit(self._save, embedded, self.pace.rate(embedded.batch))
+                if embedded.fault:
+                    writing.result()
+                    raise embedded.fault
             if writing:
                 writing.result()
                 self._report()
@@ -105,7 +120,7 @@ class Walk:
             self.recent.next_stretch()
             for batch in stretch.batches(lambda: self.pace.target):
                 # Each time: it was read while the model worked, and somebody may have paused the job since.
-                self.access.read(lambda conn: jobs.check(conn, self.job.id, self.owner))
+                self._check()
                 yield batch
                 if self.stop.is_set():
                     return
@@ -128,70 +143,39 @@ class Walk:
         jobs.check(conn, self.job.id, self.owner)
         return self.source.next_stretch(conn, after, max(SORTED_TOGETHER, self.pace.target))
 
-    def _embed(self, batch: Batch) -> tuple[dict[bytes, Outcome], int]:
-        """The outcome of every content of the batch, and how many of them the model was asked for."""
+    def _embed(self, batch: Batch) -> Embedded:
+        """Have the model embed what is new in the batch, and keep what it gave, whatever ends this early."""
         outcomes: dict[bytes, Outcome] = {}
-        fresh: list[bytes] = []
         for content_hash in batch.waiting:
             if (vector := self.recent.get(content_hash)) is not None:
                 outcomes[content_hash] = vector
-            else:
-                fresh.append(content_hash)
-        contents = [batch.waiting[content_hash][0].content for content_hash in fresh]
-        if contents and not is_ready(self.model):  # only now: where nothing has changed, no model is needed
-            load(self.model)
-            self.pace.start()
-        with self.pace.timed(len(contents)):
-            results = self._of_one_length(
-                self._embed_or_split([content for content in contents if content is not None])
-            )
-        outcomes.update(zip(fresh, results, strict=True))
-        self.recent.add(outcomes)
-        return outcomes, len(fresh)
-
-    def _embed_or_split(self, contents: Sequence[Content]) -> list[Outcome]:
-        """Vectors; a batch that fails is halved until the content at fault is alone."""
-        if not contents:
-            return []
+        fresh = {key: rows[0].content for key, rows in batch.waiting.items() if key not in outcomes}
+        made: list[Outcome] = []
+        fault: EmbedError | None = None
         try:
-            vectors = embed_contents(self.model, contents)
-        except ModelUnavailable:
-            raise
-        except ModelError as error:
-            if len(contents) > 1:
-                middle = len(contents) // 2
-                return [*self._embed_or_split(contents[:middle]), *self._embed_or_split(contents[middle:])]
-            self.pace.failed(error)
-            return [error]
-        self.pace.succeeded()
-        return [row.astype("<f4", copy=False).tobytes() for row in vectors]
+            for outcome in self.asking.outcomes([content for content in fresh.values() if content is not None]):
+                made.append(outcome)
+        except Stopping:
+            pass
+        except EmbedError as error:
+            fault = error
+        outcomes.update(zip(fresh, self.asking.of_one_length(made), strict=False))
+        self.recent.add(outcomes)
+        return Embedded(batch.only(outcomes), outcomes, len(made), fault)
 
-    def _of_one_length(self, outcomes: list[Outcome]) -> list[Outcome]:
-        """The outcomes with a failure in place of each vector that cannot be compared with the others.
+    def _save(self, embedded: Embedded, rate: float | None) -> None:
+        self.access.write(
+            lambda conn: saving.save(conn, self.claim, embedded.batch, embedded.outcomes, embedded.asked, rate)
+        )
 
-        ModelUnavailable where the model now gives vectors of another length throughout.
-        """
-        lengths = Counter(len(outcome) // 4 for outcome in outcomes if isinstance(outcome, bytes))
-        if not lengths:
-            return outcomes
-        (usual, _), *_ = lengths.most_common(1)
-        name = f"The model {self.model.model_id}"
-        if self.dimensions is not None and self.dimensions not in lengths:
-            raise ModelUnavailable(
-                f"{name} now gives vectors of {usual} dimensions, and this collection holds vectors of "
-                f"{self.dimensions}: they cannot be compared. Was the model changed?"
-            )
-        self.dimensions = self.dimensions or usual
-        odd = f"{name} returned a vector of {{}} dimensions where the others have {self.dimensions}"
-        return [
-            ModelResultError(odd.format(len(outcome) // 4))
-            if isinstance(outcome, bytes) and len(outcome) != 4 * self.dimensions
-            else outcome
-            for outcome in outcomes
-        ]
+    def _check(self) -> None:
+        """LeaseLost unless we still run the job."""
+        self.access.read(lambda conn: jobs.check(conn, self.job.id, self.owner))
 
-    def _save(self, batch: Batch, outcomes: dict[bytes, Outcome], asked: int, rate: float | None) -> None:
-        self.access.write(lambda conn: saving.save(conn, self.claim, batch, outcomes, asked, rate))
+    def _explain(self, reason: str | None) -> None:
+        with suppress(sqlite3.OperationalError):  # a lock: what is only told must not end the job
+            self.access.write(lambda conn: jobs.explain(conn, self.job.id, self.owner, reason))
+        self._report()
 
     def _sweep(self) -> None:
         after: int | None = 0
