@@ -6,7 +6,7 @@ import hashlib
 import importlib.util
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,20 +41,12 @@ MINILM_KEYS = ("path", "device", "dtype", "backend")
 
 @hookimpl
 def register_embedding_models(register, datasette):
-    config = datasette.plugin_config(PLUGIN) or {}
-    _check_keys(config, ("models", "minilm"), "it")
-    minilm = _settings(config.get("minilm", {}), MINILM_KEYS, "minilm")
+    config, configuration = datasette.plugin_config(PLUGIN) or {}, Configuration(PLUGIN)
+    configuration.check_keys(config, ("models", "minilm"), "it")
+    minilm = configuration.settings(config.get("minilm", {}), MINILM_KEYS, "minilm")
     register(MiniLM(MINILM, minilm), aliases=("all-MiniLM-L6-v2", "minilm"))
-    models = config.get("models", [])
-    if not isinstance(models, list):
-        raise _bad("models", f"must be a list, not {models!r}")
-    for number, entry in enumerate(models):
-        settings = _settings(entry, tuple(CHECKS), f"models[{number}]")
-        if (settings.name is None) == (settings.path is None):
-            raise _bad(f"models[{number}]", "needs either name (on the hub) or path (a folder)")
-        if settings.path and "id" not in entry:
-            raise _bad(f"models[{number}].id", "is needed where the model is given by its path")
-        register(ConfiguredModel(entry.get("id", settings.name), settings), aliases=tuple(entry.get("aliases", ())))
+    for model_id, aliases, settings in configuration.models(config.get("models", [])):
+        register(ConfiguredModel(model_id, settings), aliases=aliases)
 
 
 @dataclass(frozen=True)
@@ -72,27 +64,46 @@ class Settings:
     trust_remote_code: bool = False
 
 
-def _settings(entry: Any, keys: tuple[str, ...], where: str) -> Settings:
-    _check_keys(entry, keys, where)
-    for key, value in entry.items():
-        wanted, check = CHECKS[key]
-        if not check(value):
-            raise _bad(f"{where}.{key}", f"must be {wanted}, not {value!r}")
-    if entry.get("backend", "torch") != "torch" and entry.get("dtype", "auto") != "auto":
-        raise _bad(f"{where}.dtype", "works only with the backend torch")
-    return Settings(**{key: value for key, value in entry.items() if key not in ("id", "aliases")})
+@dataclass(frozen=True)
+class Configuration:
+    """The checks of a plugin's configuration: what is wrong is an EmbedError that names the plugin and the key."""
 
+    plugin: str
 
-def _check_keys(entry: Any, keys: tuple[str, ...], where: str) -> None:
-    if not isinstance(entry, dict):
-        raise _bad(where, f"must be an object, not {entry!r}")
-    for key in entry:
-        if key not in keys:
-            raise _bad(where, f"has the key {key!r}, which is not one of {', '.join(keys)}")
+    def models(self, entries: Any, keys: tuple[str, ...] = tuple(CHECKS)) -> Iterator[tuple[str, Any, Settings]]:
+        """The id, the aliases and the settings of each entry of the list `models`."""
+        if not isinstance(entries, list):
+            raise self.wrong("models", f"must be a list, not {entries!r}")
+        for number, entry in enumerate(entries):
+            settings = self.settings(entry, keys, f"models[{number}]")
+            if (settings.name is None) == (settings.path is None):
+                raise self.wrong(f"models[{number}]", "needs either name (on the hub) or path (a folder)")
+            if settings.path and "id" not in entry:
+                raise self.wrong(f"models[{number}].id", "is needed where the model is given by its path")
+            yield entry.get("id", settings.name), tuple(entry.get("aliases", ())), settings
 
+    def settings(self, entry: Any, keys: tuple[str, ...], where: str) -> Settings:
+        """The settings of one model, whose entry may have these keys."""
+        self.check_keys(entry, keys, where)
+        for key, value in entry.items():
+            wanted, check = CHECKS[key]
+            if not check(value):
+                raise self.wrong(f"{where}.{key}", f"must be {wanted}, not {value!r}")
+        if entry.get("backend", "torch") != "torch" and entry.get("dtype", "auto") != "auto":
+            raise self.wrong(f"{where}.dtype", "works only with the backend torch")
+        return Settings(**{key: value for key, value in entry.items() if key not in ("id", "aliases")})
 
-def _bad(where: str, complaint: str) -> EmbedError:
-    return EmbedError(f"In the configuration of the plugin {PLUGIN}, {where} {complaint}")
+    def check_keys(self, entry: Any, keys: tuple[str, ...], where: str) -> None:
+        """Refuse what is no object, and keys that mean nothing."""
+        if not isinstance(entry, dict):
+            raise self.wrong(where, f"must be an object, not {entry!r}")
+        for key in entry:
+            if key not in keys:
+                raise self.wrong(where, f"has the key {key!r}, which is not one of {', '.join(keys)}")
+
+    def wrong(self, where: str, complaint: str) -> EmbedError:
+        """The error to raise."""
+        return EmbedError(f"In the configuration of the plugin {self.plugin}, {where} {complaint}")
 
 
 class SentenceTransformerModel(EmbeddingModel):
@@ -111,6 +122,10 @@ class SentenceTransformerModel(EmbeddingModel):
         self.max_tokens = model.get_max_seq_length()
         # Threads share the tokenizer, which raises "Already borrowed" if its settings change during a call.
         model.preprocess = _one_at_a_time(model.preprocess)
+        for module in model.modules():
+            if hasattr(module, "input_formatter"):
+                # Otherwise the library opens the file or the address that a text happens to be, if it takes images.
+                module.input_formatter.supported_modalities = ["text"]
         if hasattr(model.tokenizer, "backend_tokenizer"):
             self._tokenizer = self._counter() or _uncut(model.tokenizer.backend_tokenizer.to_str())
             # The library sorts by characters, but a batch costs its longest content in tokens: sorted
@@ -120,7 +135,7 @@ class SentenceTransformerModel(EmbeddingModel):
 
     def embed_batch(self, contents: list[str]) -> np.ndarray:
         """One float32 row per content; the library gets the whole list, so that sorting by length works."""
-        return self._model.encode_document(_encodable(contents), show_progress_bar=False)
+        return self._model.encode_document(encodable(contents), show_progress_bar=False)
 
     def count_tokens(self, content: str) -> int | None:
         """Tokens with the configured document prompt and the special ones; above `max_tokens`, the rest is cut off.
@@ -129,7 +144,7 @@ class SentenceTransformerModel(EmbeddingModel):
         """
         counter = self._counter()
         text = (self.settings.document_prompt or "") + content
-        return len(counter.encode(*_encodable([text])).ids) if counter else None
+        return len(counter.encode(*encodable([text])).ids) if counter else None
 
     def _folder(self) -> Path | None:
         return Path(self.settings.path).expanduser() if self.settings.path else None
@@ -158,7 +173,7 @@ class ConfiguredModel(SentenceTransformerModel):
 
     def embed_query_batch(self, contents: list[str]) -> np.ndarray:
         """One float32 row per query, by the query prompt of the configuration or of the model's own files."""
-        return self._model.encode_query(_encodable(contents), show_progress_bar=False)
+        return self._model.encode_query(encodable(contents), show_progress_bar=False)
 
 
 class MiniLM(SentenceTransformerModel):
@@ -275,8 +290,8 @@ def _uncut(tokenizer: str) -> Tokenizer:
     return uncut
 
 
-def _encodable(contents: list[str]) -> list[str]:
-    # A lone surrogate ("\ud800", from JSON) is not text to the tokenizer: it becomes U+FFFD, as in a browser.
+def encodable(contents: list[str]) -> list[str]:
+    """The contents with U+FFFD, as in a browser, for each lone surrogate ("\\ud800", from JSON), which is no text."""
     return [
         text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         for text in contents
