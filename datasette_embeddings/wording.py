@@ -24,11 +24,11 @@ def duration(seconds: float) -> str:
 
 
 def progress_text(job: Job) -> str:
-    """How far a job has come: rows, while it runs the rate and the time left, failures; "" before rows are counted."""
+    """How far a job has come: rows, while it gets on the rate and the time left, failures; "" before rows are counted."""
     if job.rows_total is None:
         return ""
     parts = [f"{job.rows_done:,} of {counted(job.rows_total, 'row')}"]
-    if job.status == jobs.RUNNING and job.rate:
+    if job.status == jobs.RUNNING and job.rate and not job.is_waiting:
         parts.append(f"{job.rate:,.0f} rows/s" if job.rate >= 10 else f"{job.rate:.1f} rows/s")
         if job.seconds_left:
             parts.append(f"{duration(job.seconds_left)} left")

@@ -42,6 +42,7 @@ def job(**changes):
         ({"rows_total": 5000, "rows_done": 1000, "rate": 310.4}, "1,000 of 5,000 rows, 310 rows/s, 13 s left"),
         ({"rows_total": 10, "rows_done": 9, "rate": 0.52}, "9 of 10 rows, 0.5 rows/s, 1.9 s left"),
         ({"rows_total": 10, "rows_done": 10, "rate": 0.52}, "10 of 10 rows, 0.5 rows/s"),
+        ({"rows_total": 10, "rows_done": 9, "rate": 0.52, "reason": "Waiting"}, "9 of 10 rows"),
         ({"status": "paused", "rows_total": 10, "rows_done": 9, "rate": 9.0}, "9 of 10 rows"),
         ({"status": "finished", "rows_total": 1, "rows_done": 1, "rate": 9.0, "failed": 1}, "1 of 1 row, 1 failed"),
     ],

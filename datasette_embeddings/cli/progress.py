@@ -23,6 +23,7 @@ class Progress:
         self._job: Job | None = None
         self._bar: Any = None
         self._said = time.monotonic()
+        self._reason: str | None = None  # the last one that was said
 
     def note(self, job: Job) -> None:
         """The job as it now stands, to be shown by the next draw()."""
@@ -33,6 +34,9 @@ class Progress:
         job = self._job
         if job is None or not job.rows_total:
             return
+        if job.is_waiting and job.reason != self._reason:
+            self._reason = job.reason
+            self.say(f"{self.label}: {job.reason}")
         if sys.stderr.isatty():
             self._draw_bar(job)
         elif time.monotonic() - self._said >= LINE_SECONDS:

@@ -78,9 +78,14 @@ class Job:
         return self.status in (PENDING, RUNNING)
 
     @property
+    def is_waiting(self) -> bool:
+        """True while it runs and does not get on, because of what its reason names."""
+        return self.status == RUNNING and self.reason is not None
+
+    @property
     def seconds_left(self) -> float | None:
         """What is left at the present rate, or None where that is not known."""
-        if not self.is_active or not self.rate or self.rows_total is None:
+        if not self.is_active or self.is_waiting or not self.rate or self.rows_total is None:
             return None
         return max(0, self.rows_total - self.rows_done) / self.rate
 

@@ -97,9 +97,9 @@ function followCollection(root) {
   }
 
   function changed({ job, collection }) {
-    const { status, job: id, failed, dimensions } = root.dataset;
-    if (String(collection.dimensions ?? "") !== dimensions) return true;
-    return job.status !== status || String(job.id) !== id || String(job.failed) !== failed;
+    const { status, id, failed, reason } = job;
+    const now = { status, job: id, failed, reason, dimensions: collection.dimensions };
+    return Object.entries(now).some(([name, value]) => String(value ?? "") !== root.dataset[name]);
   }
 
   async function poll() {

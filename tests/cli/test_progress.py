@@ -37,6 +37,19 @@ def test_a_pipe_gets_no_bar(embed, many, plugins_dir):
     assert result.stdout.count("\n") == 1
 
 
+def test_a_server_that_is_busy(start, many, read, tmp_path):
+    """A line says what is waited for, `status` says it too, and once the server answers the job goes on by itself."""
+    busy = tmp_path / "busy"
+    busy.touch()
+    command = start("table", many, "notes", "body", "-m", "busy", env={"FAKE_MODELS_BUSY": str(busy)})
+    command.wait_for_output("notes: Waiting for the model's server: The fake server is busy; next attempt at ")
+    shown = start("status", many).wait()
+    assert "job 1 running: 0 of 300 rows: Waiting for the model's server: The fake server is busy; next" in shown
+    busy.unlink()
+    assert "300 embedded" in command.wait()
+    assert read(many, "select status, reason from _embed_jobs") == [("finished", None)]
+
+
 def test_control_characters_are_not_shown():
     """What came out of a database cannot command the terminal."""
     assert one_line("a\x1b[2J\nb\u202eé 😀") == "a [2J b é 😀"
