@@ -7,6 +7,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from .collections import Collection
 from .contents import Content, Recipe, content_hash
@@ -23,8 +24,7 @@ class BrokenText(bytes):
     """A key's text that is not UTF-8: no Python text stands for it, and the walk must not lose its place by it."""
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One row of the source as the walk meets it."""
 
     position: Position  # its rowid, or its key where there is none
@@ -36,9 +36,9 @@ class Row:
     @property
     def key_fault(self) -> str | None:
         """Why no vector can be kept with this row, or None."""
-        if any(value is None for value in self.key):
+        if None in self.key:
             return NULL_KEY
-        return BROKEN_KEY if any(isinstance(value, BrokenText) for value in self.key) else None
+        return BROKEN_KEY if BrokenText in map(type, self.key) else None
 
     @property
     def is_current(self) -> bool:
