@@ -37,14 +37,15 @@ class Recipe:
             value = values[0]
             blank = not value.strip() if isinstance(value, str) else not value
             return value if isinstance(value, bytes | str) and not blank else None
+        if not self.pieces:
+            text = self._join(values)
+            return text if text.strip() else None
         if all(value is None or not str(value).strip() for value in values):
             return None
-        if not self.pieces:
-            return self._join(values)
         return "".join(self._piece(piece, values) for piece in self.pieces)
 
     def _join(self, values: Sequence[object]) -> str:
-        return "\n".join(str(value) for value in values[: self.joined] if value is not None)
+        return "\n".join([str(value) for value in values[: self.joined] if value is not None])
 
     def _piece(self, piece: str | int | None, values: Sequence[object]) -> str:
         if isinstance(piece, str):

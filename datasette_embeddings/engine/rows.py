@@ -70,7 +70,7 @@ class Reader:
         end, width = len(walk) + len(keys), len(walk)
         for values in conn.execute(sql, after or ()):
             key = tuple(values[width:end])
-            if self._has_text:
+            if texts:
                 key = tuple(map(_exact, key, values[end + 1 :]))
             content = self.recipe.content(values[end + 1 + len(texts) :])
             yield Row(
