@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from datasette_embeddings import EmbeddingModel, KeyRefused, ModelBusy, ModelUnavailable
+from datasette_embeddings.engine.fingerprint import PROBE
 
 DIMENSIONS = 16
 PATIENCE = 30  # seconds after which a wait here is a failure, not a hang
@@ -21,7 +22,7 @@ def word_lengths(content: str) -> list[float]:
 
 
 class WordLengths(EmbeddingModel):
-    """Text to the lengths of its words; `calls` keeps the contents of every batch it was given."""
+    """Text to the lengths of its words; `calls` keeps the contents of every batch it was given, probes left out."""
 
     model_id = "word-lengths"
     dimensions = DIMENSIONS
@@ -33,7 +34,8 @@ class WordLengths(EmbeddingModel):
             self.model_id, self.aliases = model_id, aliases
 
     def embed_batch(self, contents):
-        self.calls.append(list(contents))
+        if contents != [PROBE]:
+            self.calls.append(list(contents))
         return [word_lengths(content) for content in contents]
 
     @property
@@ -65,6 +67,8 @@ class Held(WordLengths):
         self._opened = threading.Event()
 
     def embed_batch(self, contents):
+        if contents == [PROBE]:
+            return super().embed_batch(contents)
         self._waiting.put(list(contents))
         if not self._opened.is_set() and not self._permits.acquire(timeout=PATIENCE):
             raise TimeoutError("The test never released this batch")
@@ -94,6 +98,8 @@ class HeldByFile(WordLengths):
     aliases = ()
 
     def embed_batch(self, contents):
+        if contents == [PROBE]:
+            return super().embed_batch(contents)
         hold = Path(os.environ.get("FAKE_MODELS_HOLD", os.devnull + "/none"))
         if hold.parent.is_dir():
             with open(f"{hold}.calls", "a") as calls:

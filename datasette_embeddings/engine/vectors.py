@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
 
+ALIKE = 0.999  # cosine; MiniLM with bfloat16 weights against float32: 0.9998 at least
+
 
 def encode(values: object) -> bytes:
     """A BLOB from a sequence of finite numbers or a float32 row."""
@@ -91,6 +93,11 @@ def normalized(blob: object) -> bytes | None:
     array = decode(blob)
     norm = math.sqrt(float(array @ array))
     return encode(array / norm) if norm else None
+
+
+def is_alike(a: bytes, b: bytes) -> bool:
+    """True where two vectors differ by no more than float32 and bfloat16 weights of one model make them differ."""
+    return a == b or (cosine(a, b) or 0.0) >= ALIKE
 
 
 def pair(a: object, b: object) -> tuple[Floats, Floats]:

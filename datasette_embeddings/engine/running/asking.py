@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ..contents import Content
 from ..errors import ModelError, ModelResultError, ModelUnavailable
+from ..fingerprint import fingerprint
 from ..models import EmbeddingModel, embed_contents, is_ready, load
 from ..saving import Outcome
 from .pace import Pace
@@ -20,9 +21,17 @@ if TYPE_CHECKING:
 class Asking:
     """One model, asked for the vectors of one collection."""
 
-    def __init__(self, model: EmbeddingModel, dimensions: int | None, pace: Pace, patience: Patience) -> None:
+    def __init__(
+        self,
+        model: EmbeddingModel,
+        dimensions: int | None,
+        pace: Pace,
+        patience: Patience,
+        recognise: Callable[[bytes | None], None],
+    ) -> None:
         self.model, self.dimensions = model, dimensions  # those of the vectors that the collection holds
         self._pace, self._patience = pace, patience
+        self._recognise: Callable[[bytes | None], None] | None = recognise  # raises where it is another model by now
 
     def outcomes(self, contents: Sequence[Content]) -> Iterator[Outcome]:
         """One outcome for each content, in order: a batch that fails is halved until the content at fault is alone.
@@ -74,6 +83,9 @@ class Asking:
     def _vectors(self, contents: Sequence[Content]) -> Matrix:
         if not is_ready(self.model):  # only now: where nothing has changed, no model is needed
             load(self.model)
+        if self._recognise is not None:
+            self._recognise(fingerprint(self.model))
+            self._recognise = None
             self._pace.start()
         with self._pace.timed(len(contents)):
             return embed_contents(self.model, contents)

@@ -15,6 +15,7 @@ from ..access import Access
 from ..batches import Batch, Stretch, TableChanged, make_source
 from ..collections import collection_by_id
 from ..errors import CannotEmbed, EmbedError
+from ..fingerprint import recognise
 from ..models import EmbeddingModel
 from ..rows import Position, count_rows, reader
 from ..saving import Claim, Outcome
@@ -52,7 +53,8 @@ class Walk:
         collection = access.read(lambda conn: collection_by_id(conn, job.collection_id))
         self.pace = Pace()
         patience = Patience(stop, self._check, self._explain)
-        self.asking = Asking(find_model(collection.model), collection.dimensions, self.pace, patience)
+        model = find_model(collection.model)
+        self.asking = Asking(model, collection.dimensions, self.pace, patience, self._recognise)
         self.recent = Recent()
 
     def all(self) -> None:
@@ -171,6 +173,10 @@ class Walk:
     def _check(self) -> None:
         """LeaseLost unless we still run the job."""
         self.access.read(lambda conn: jobs.check(conn, self.job.id, self.owner))
+
+    def _recognise(self, made: bytes | None) -> None:
+        """Keep the model's fingerprint, or ModelUnavailable where it has other weights than the collection's."""
+        self.access.write(lambda conn: recognise(conn, self.job.collection_id, made))
 
     def _explain(self, reason: str | None) -> None:
         with suppress(sqlite3.OperationalError):  # a lock: what is only told must not end the job
