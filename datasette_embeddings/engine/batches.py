@@ -25,6 +25,7 @@ class Failure:
 
     row: Row
     message: str
+    may_pass: bool = False  # another attempt may do better, though the row is the same
 
 
 @dataclass

@@ -234,8 +234,8 @@ def begin(
         values: list[object] = [counts[name] for name in COUNTS]
         if first is not None:
             changes, values = f"{changes}, position = ?, rows_total = ?", [*values, *first]
-            # What failed in a walk before is met again or is gone.
-            conn.execute("delete from _embed_errors where job_id = ?", (job_id,))
+            # What failed in a walk before is met again, and then counts up, or is gone.
+            conn.execute("update _embed_errors set job_id = 0 where job_id = ?", (job_id,))
         _guarded(conn, job_id, owner, changes, values)
 
 

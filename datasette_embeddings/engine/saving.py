@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from . import jobs
 from .batches import Batch, Failure, Stretch, TableChanged, schema_version, stored
 from .code_table import record
-from .collections import Collection, collection_by_id, new_token, now
-from .errors import EmbedError
+from .collections import Collection, collection_by_id, new_token
+from .errors import ContentRefused, EmbedError
+from .failures import forget_unmet, keep
 from .rows import Position, key_from_json, key_json
 from .tables import SourceTable
 from .transactions import transaction
@@ -54,7 +55,7 @@ def save(
         gone = [*rest.stale, *_without_vector(failures)]
         removed = delete_vectors(conn, collection.vector_table, claim.source, gone)
         _changed(conn, collection, written, removed)
-        _write_failures(conn, claim, failures)
+        keep(conn, claim.collection_id, claim.job_id, failures)
         jobs.advance(
             conn,
             claim.job_id,
@@ -89,9 +90,7 @@ def sweep_stretch(conn: sqlite3.Connection, claim: Claim, after: int) -> int | N
 def finish(conn: sqlite3.Connection, claim: Claim) -> None:
     """End the job: errors that this pass did not meet are gone, and where every row failed so has the job."""
     with transaction(conn):
-        conn.execute(
-            "delete from _embed_errors where collection_id = ? and job_id <> ?", (claim.collection_id, claim.job_id)
-        )
+        forget_unmet(conn, claim.collection_id, claim.job_id)
         job = jobs.get_job(conn, claim.job_id)
         status, reason = jobs.FINISHED, None
         if job.failed and not (job.embedded or job.reused or job.unchanged):
@@ -151,7 +150,8 @@ def _sorted_outcomes(batch: Batch, outcomes: Mapping[bytes, Outcome]) -> tuple[l
         if isinstance(outcome, bytes):
             made += [stored(row, outcome) for row in rows]
         else:
-            failures += [Failure(row, str(outcome)) for row in rows]
+            may_pass = not isinstance(outcome, ContentRefused)
+            failures += [Failure(row, str(outcome), may_pass) for row in rows]
     return made, failures
 
 
@@ -179,24 +179,3 @@ def _changed(
 
 def _without_vector(failures: Sequence[Failure]) -> list[tuple[object, ...]]:
     return [failure.row.key for failure in failures if failure.row.stored_hash is not None]
-
-
-def _write_failures(conn: sqlite3.Connection, claim: Claim, failures: Sequence[Failure]) -> None:
-    conn.executemany(
-        "insert into _embed_errors (collection_id, position, row_key, content_hash, message, job_id, at)"
-        " values (?, ?, ?, ?, ?, ?, ?)"
-        " on conflict (collection_id, position) do update set row_key = excluded.row_key,"
-        " content_hash = excluded.content_hash, message = excluded.message, job_id = excluded.job_id, at = excluded.at",
-        (
-            (
-                claim.collection_id,
-                key_json(failure.row.position),
-                key_json(failure.row.key),
-                failure.row.content_hash,
-                failure.message,
-                claim.job_id,
-                now(),
-            )
-            for failure in failures
-        ),
-    )

@@ -58,7 +58,7 @@ _VERSION_1 = (
     row_key text not null, -- JSON array of the row's key values
     content_hash blob, -- of the content that failed; null where the row has no usable key
     message text not null,
-    job_id integer not null, -- the last job that met it
+    job_id integer not null, -- the last job that met it; 0 once that job began anew
     at text not null, -- UTC
     primary key (collection_id, position)
 )""",
@@ -83,7 +83,7 @@ _VERSION_2 = (
     """alter table _embed_errors add column
     attempts integer not null default 1 /* how often the row has failed with this content */""",
     """alter table _embed_errors add column
-    retry_at real /* Unix seconds, from which on it is tried again; null: only when somebody asks */""",
+    retry_at real /* Unix seconds, from which on it is tried again; null: when somebody asks */""",
 )
 _STEPS = (_VERSION_1, _VERSION_2)  # step n leads from version n to n + 1
 VERSION = len(_STEPS)

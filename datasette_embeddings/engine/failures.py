@@ -1,0 +1,55 @@
+"""The rows that failed: kept with what went wrong, how often it did, and when they are tried again."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterable
+
+from .batches import Failure
+from .collections import now
+from .rows import key_json
+
+# Seconds until the second, the third and the fourth attempt at one content; a fifth is made only if somebody asks, so
+# that what fails for ever is not paid for, or worked at, for ever.
+PAUSES = (600.0, 7_200.0, 86_400.0)
+
+
+def keep(conn: sqlite3.Connection, collection_id: int, job_id: int, failures: Iterable[Failure]) -> None:
+    """Keep these failures in place of what was known of their rows; the same content failing again counts up."""
+    for failure in failures:
+        position, content_hash = key_json(failure.row.position), failure.row.content_hash
+        attempts = _attempts(conn, collection_id, position, content_hash) + 1
+        conn.execute(
+            "insert or replace into _embed_errors"
+            " (collection_id, position, row_key, content_hash, message, job_id, at, attempts, retry_at)"
+            " values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                collection_id,
+                position,
+                key_json(failure.row.key),
+                content_hash,
+                failure.message,
+                job_id,
+                now(),
+                attempts,
+                _retry_at(attempts) if failure.may_pass else None,
+            ),
+        )
+
+
+def forget_unmet(conn: sqlite3.Connection, collection_id: int, job_id: int) -> None:
+    """Drop what a pass over every row, now at its end, did not meet again."""
+    conn.execute("delete from _embed_errors where collection_id = ? and job_id <> ?", (collection_id, job_id))
+
+
+def _attempts(conn: sqlite3.Connection, collection_id: int, position: str, content_hash: bytes | None) -> int:
+    row = conn.execute(
+        "select attempts from _embed_errors where collection_id = ? and position = ? and content_hash is ?",
+        (collection_id, position, content_hash),
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _retry_at(attempts: int) -> float | None:
+    return time.time() + PAUSES[attempts - 1] if attempts <= len(PAUSES) else None
