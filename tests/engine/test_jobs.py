@@ -12,7 +12,7 @@ from fake_models import Held, WordLengths, word_lengths
 from datasette_embeddings.engine import jobs
 from datasette_embeddings.engine.access import FileAccess, connect
 from datasette_embeddings.engine.errors import Conflict, EmbedError, LeaseLost, NotFound
-from datasette_embeddings.engine.running import pace, run_job
+from datasette_embeddings.engine.running import lease, pace, run_job
 
 NOTES = "create table notes (id integer primary key, body text)"
 
@@ -110,7 +110,7 @@ def test_renew_prolongs_the_lease(conn, job):
 
 def test_the_lease_is_renewed_during_a_long_batch(path, job, monkeypatch):
     """The lease is kept by time, however long the model takes for one batch."""
-    monkeypatch.setattr(jobs, "RENEW_SECONDS", 0.02)
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.02)
     with running(path, job, model := Held()):
         model.wait_for_call()
         write(path, "update _embed_jobs set lease_expires = 0")

@@ -12,7 +12,7 @@ from datasette_embeddings import ModelBusy
 from datasette_embeddings.engine import jobs
 from datasette_embeddings.engine.access import FileAccess
 from datasette_embeddings.engine.collections import delete_collection
-from datasette_embeddings.engine.running import pace, waiting
+from datasette_embeddings.engine.running import lease, pace, waiting
 
 NOTES = "create table notes (id integer primary key, body text)"
 WAITING = "select reason is not null from _embed_jobs"
@@ -189,8 +189,8 @@ def test_a_process_that_stops_waits_no_longer(path):
 
 def test_the_lease_is_kept_while_it_waits(path, monkeypatch):
     """No other process takes a waiting job up, however long it waits."""
-    monkeypatch.setattr(jobs, "LEASE_SECONDS", 0.5)
-    monkeypatch.setattr(jobs, "RENEW_SECONDS", 0.05)
+    monkeypatch.setattr(jobs.leases, "LEASE_SECONDS", 0.5)
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.05)
     _, job = create(path, "notes", ["body"], Busy())
     with running(path, job, Busy(times=1, retry_after=LONG)):
         wait_until(path, WAITING, "the wait")

@@ -11,6 +11,8 @@ from .. import jobs
 from ..access import Access
 from ..errors import EmbedError, LeaseLost
 
+RENEW_SECONDS = 5.0
+
 
 @contextmanager
 def kept_lease(access: Access, job_id: int, owner: str) -> Iterator[None]:
@@ -18,7 +20,7 @@ def kept_lease(access: Access, job_id: int, owner: str) -> Iterator[None]:
     done = threading.Event()
 
     def renew() -> None:
-        while not done.wait(jobs.RENEW_SECONDS):
+        while not done.wait(RENEW_SECONDS):
             try:
                 access.write(lambda conn: jobs.renew(conn, job_id, owner))
             except LeaseLost:

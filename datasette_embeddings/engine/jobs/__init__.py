@@ -1,0 +1,37 @@
+"""Jobs, one pass each that brings a collection up to date: guarded changes of status, and leases."""
+
+from .actions import act
+from .job import CANCELLED, COUNTS, FAILED, FINISHED, NOTED, PAUSED, PENDING, RETRIED, ROWS, RUNNING, Job, counts
+from .leases import advance, begin, check, claim, end, explain, is_ours, move, new_owner, release, renew
+from .stored import claimable_job, create_job, get_job, latest_job
+
+__all__ = [
+    "CANCELLED",
+    "COUNTS",
+    "FAILED",
+    "FINISHED",
+    "NOTED",
+    "PAUSED",
+    "PENDING",
+    "RETRIED",
+    "ROWS",
+    "RUNNING",
+    "Job",
+    "act",
+    "advance",
+    "begin",
+    "check",
+    "claim",
+    "claimable_job",
+    "counts",
+    "create_job",
+    "end",
+    "explain",
+    "get_job",
+    "is_ours",
+    "latest_job",
+    "move",
+    "new_owner",
+    "release",
+    "renew",
+]

@@ -1,0 +1,59 @@
+"""Jobs as they are stored: made, found, and the next one that a worker may take."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+
+from ..collections import now
+from ..errors import NotFound
+from ..schema import has_schema
+from ..transactions import transaction
+from .job import FIELDS, PENDING, Job
+
+# A pending job waits while another of its collection runs, even one whose lease has run out: that one goes first.
+CLAIMABLE = """(
+    (j.status = 'running' and j.lease_expires < :now)
+    or (j.status = 'pending' and not exists (
+        select 1 from _embed_jobs as other where other.collection_id = j.collection_id and other.status = 'running'
+    ))
+)"""
+
+
+def create_job(conn: sqlite3.Connection, collection_id: int, *, actor: str | None = None) -> Job:
+    """A new job, pending."""
+    with transaction(conn):
+        cursor = conn.execute(
+            "insert into _embed_jobs (collection_id, status, actor, created) values (?, ?, ?, ?)",
+            (collection_id, PENDING, actor, now()),
+        )
+        return get_job(conn, int(cursor.lastrowid or 0))
+
+
+def get_job(conn: sqlite3.Connection, job_id: int) -> Job:
+    """The job of that id, or NotFound."""
+    row = conn.execute(f"select {FIELDS} from _embed_jobs as j where id = ?", (job_id,)).fetchone()
+    if row is None:
+        raise NotFound(f"There is no job {job_id} in this database")
+    return Job(*row)
+
+
+def latest_job(conn: sqlite3.Connection, collection_id: int) -> Job | None:
+    """The job to show for a collection: the running one, else the newest."""
+    row = conn.execute(
+        f"select {FIELDS} from _embed_jobs as j where collection_id = ?"
+        " order by status = 'running' desc, id desc limit 1",
+        (collection_id,),
+    ).fetchone()
+    return Job(*row) if row else None
+
+
+def claimable_job(conn: sqlite3.Connection) -> Job | None:
+    """The next job that a worker may take: pending, or running with a lease that has run out."""
+    if not has_schema(conn):
+        return None
+    row = conn.execute(
+        f"select {FIELDS} from _embed_jobs as j where {CLAIMABLE} order by status = 'running' desc, id limit 1",
+        {"now": time.time()},
+    ).fetchone()
+    return Job(*row) if row else None
