@@ -6,8 +6,9 @@ import sqlite3
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from .collections import Collection, list_collections
+from .collections import Collection, every_collection
 from .errors import EmbedError
+from .fingerprint import is_same_model
 from .rows import Position, Reader, Row
 from .vector_table import StoredVector, find_vector
 
@@ -140,12 +141,12 @@ class Source:
 
 
 def make_source(conn: sqlite3.Connection, collection: Collection, reader: Reader, dimensions: int | None) -> Source:
-    """The source of one collection's stretches; a model that changed its dimensions takes over no older vectors."""
+    """The source of one collection's stretches; a model that changed takes over no older vectors."""
     version = schema_version(conn)  # first: a change that comes later is then noticed
     tables = [
         other.vector_table
-        for other in list_collections(conn)
-        if other.model == collection.model and (other.id == collection.id or other.dimensions == dimensions)
+        for other in every_collection(conn)
+        if other.id == collection.id or (other.dimensions == dimensions and is_same_model(other, collection))
     ]
     return Source(reader, tuple(tables), version)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .identifiers import quote
+from .identifiers import free_name, quote
 
 if TYPE_CHECKING:
     from .exact import Floats
@@ -37,7 +37,8 @@ def create_code_table(conn: sqlite3.Connection, name: str) -> None:
     codes blob not null
 )"""
     )
-    conn.execute(f"create index {quote(name + '_token')} on {quote(name)} (block, token)")
+    taken = [row[0] for row in conn.execute("select name from sqlite_master")]  # by a table that was renamed since
+    conn.execute(f"create index {quote(free_name(f'{name}_token', taken))} on {quote(name)} (block, token)")
 
 
 def drop_code_table(conn: sqlite3.Connection, name: str) -> None:

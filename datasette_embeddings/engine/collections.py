@@ -77,7 +77,12 @@ class Collection:
 
 
 def list_collections(conn: sqlite3.Connection) -> list[Collection]:
-    """Every collection of the file, by name; none where our tables are not there."""
+    """The collections of the file, by name, without those that are to replace one of them."""
+    return [collection for collection in every_collection(conn) if collection.replaces is None]
+
+
+def every_collection(conn: sqlite3.Connection) -> list[Collection]:
+    """All that is stored as a collection, by name; none where our tables are not there."""
     if not has_schema(conn):
         return []
     rows = conn.execute(f"select {_FIELDS} from _embed_collections order by name").fetchall()
@@ -139,7 +144,7 @@ def create_collection(
     ensure_schema(conn)
     with transaction(conn):
         existing = list_collections(conn)
-        named = {collection.name.lower(): collection for collection in existing}
+        named = {collection.name.lower(): collection for collection in every_collection(conn)}
         if name is None:
             for collection in existing:
                 if collection.definition == definition:
@@ -151,25 +156,32 @@ def create_collection(
             raise Conflict(
                 f"A collection named {taken.name!r} exists with another definition; choose another name or delete it"
             )
-        return _insert(conn, definition, name, plugin), True
+        return insert_collection(conn, definition, name, plugin), True
 
 
 def delete_collection(conn: sqlite3.Connection, name: str) -> Collection:
-    """Delete a collection and all that is stored of it, in one transaction."""
+    """Delete a collection and all that is stored of it, and what was to replace it, in one transaction."""
     with transaction(conn):
         collection = get_collection(conn, name)
-        _drop_tables(conn, collection)
-        for table in ("_embed_errors", "_embed_jobs"):
-            conn.execute(f"delete from {table} where collection_id = ?", (collection.id,))
-        conn.execute("delete from _embed_collections where id = ?", (collection.id,))
+        for doomed in every_collection(conn):
+            if collection.id in (doomed.id, doomed.replaces):
+                erase(conn, doomed)
     return collection
+
+
+def erase(conn: sqlite3.Connection, collection: Collection) -> None:
+    """Remove one stored collection, within the caller's transaction."""
+    _drop_tables(conn, collection)
+    for table in ("_embed_errors", "_embed_jobs"):
+        conn.execute(f"delete from {table} where collection_id = ?", (collection.id,))
+    conn.execute("delete from _embed_collections where id = ?", (collection.id,))
 
 
 def remove_everything(conn: sqlite3.Connection) -> list[Collection]:
     """Delete every collection and our own tables: no trace is left in the file."""
     with transaction(conn):
         collections = list_collections(conn)
-        for collection in collections:
+        for collection in every_collection(conn):
             _drop_tables(conn, collection)
         drop_schema(conn)
     return collections
@@ -185,7 +197,8 @@ def now() -> str:
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _insert(conn: sqlite3.Connection, definition: Definition, name: str, plugin: str | None) -> Collection:
+def insert_collection(conn: sqlite3.Connection, definition: Definition, name: str, plugin: str | None) -> Collection:
+    """Make a collection under a name that no other one has, within the caller's transaction."""
     source = source_table(conn, definition.table)
     cursor = conn.execute(
         "insert into _embed_collections (name, source_table, columns, template, model, plugin, binary, token, created)"

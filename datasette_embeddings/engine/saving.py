@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from . import jobs
 from .batches import Batch, Failure, Stretch, TableChanged, schema_version, stored
+from .changing import is_complete, take_place
 from .code_table import record
 from .collections import Collection, collection_by_id, new_token
 from .errors import ContentRefused, EmbedError
@@ -88,7 +89,10 @@ def sweep_stretch(conn: sqlite3.Connection, claim: Claim, after: int) -> int | N
 
 
 def finish(conn: sqlite3.Connection, claim: Claim) -> None:
-    """End the job: errors that this pass did not meet are gone, and where every row failed so has the job."""
+    """End the job: errors that this pass did not meet are gone, and where every row failed so has the job.
+
+    A successor that is complete by it takes the place of the collection that it replaces.
+    """
     with transaction(conn):
         forget_unmet(conn, claim.collection_id, claim.job_id)
         job = jobs.get_job(conn, claim.job_id)
@@ -101,6 +105,9 @@ def finish(conn: sqlite3.Connection, claim: Claim) -> None:
             status, reason = jobs.FAILED, f"Every row failed: {message[0]}" if message else "Every row failed"
             conn.execute("update _embed_jobs set position = null where id = ?", (job.id,))  # resumed, it tries again
         jobs.end(conn, claim.job_id, claim.owner, status, reason)
+        collection = collection_by_id(conn, claim.collection_id)
+        if collection.replaces is not None and status == jobs.FINISHED and is_complete(conn, collection):
+            take_place(conn, collection)
 
 
 def _position_json(conn: sqlite3.Connection, claim: Claim, stretch: Stretch) -> str:

@@ -69,7 +69,7 @@ _VERSION_2 = (
     """alter table _embed_collections add column
     chunking text /* JSON: how longer texts are cut; null: not at all */""",
     """alter table _embed_collections add column
-    fingerprint blob /* a probe text's vector: another one means that the model has other weights */""",
+    fingerprint blob /* a probe text's vector: other weights make another one; empty: reuse no older vectors */""",
     """alter table _embed_collections add column
     replaces integer /* id of the collection that this one takes the place of once it is complete */""",
     """alter table _embed_jobs add column

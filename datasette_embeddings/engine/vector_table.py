@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from .identifiers import quote
+from .identifiers import free_name, quote
 from .schema import PREFIX, ROW_HASH
 from .tables import SourceTable
 
@@ -42,12 +42,16 @@ def create_vector_table(conn: sqlite3.Connection, name: str, source: SourceTable
         for key in source.keys
     ]
     conn.execute(f"create table {quote(name)} ({', '.join([*keys, *_COLUMNS])})")
-    # Not named <table>_key: that might be the vectors table of another collection.
-    collection = name.removeprefix(f"{PREFIX}vectors_")
-    conn.execute(
-        f"create unique index {quote(f'{PREFIX}key_{collection}')} on {quote(name)} ({_key_list(source)}, chunk)"
-    )
-    conn.execute(f"create index {quote(f'{PREFIX}hash_{collection}')} on {quote(name)} (content_hash)")
+    conn.execute(f"create unique index {_index(conn, name, 'key')} on {quote(name)} ({_key_list(source)}, chunk)")
+    conn.execute(f"create index {_index(conn, name, 'hash')} on {quote(name)} (content_hash)")
+
+
+def _index(conn: sqlite3.Connection, table: str, kind: str) -> str:
+    """A free name for an index: a table that was renamed keeps the one that was made for its first name."""
+    taken = [row[0] for row in conn.execute("select name from sqlite_master")]
+    # Not <table>_key: that might be the vectors table of another collection.
+    wanted = f"{PREFIX}{kind}_{table.removeprefix(f'{PREFIX}vectors_')}"
+    return quote(free_name(wanted, taken))
 
 
 def drop_vector_table(conn: sqlite3.Connection, name: str) -> None:

@@ -7,6 +7,7 @@ import pytest
 from embedded import create, embed, make_file, read, vectors
 from fake_models import ByteCounts, Failing, WordLengths
 
+from datasette_embeddings.engine import collections
 from datasette_embeddings.engine.access import connect
 from datasette_embeddings.engine.collections import (
     create_collection,
@@ -175,9 +176,13 @@ def test_remove_everything_leaves_no_trace(path, conn):
     assert read(path, "select name, sql from sqlite_master") == before
 
 
-def test_a_failure_writes_nothing(conn):
-    """Where the vectors table cannot be made there is no collection."""
-    conn.execute("create table _embed_key_notes (x)")
-    with pytest.raises((sqlite3.OperationalError, Conflict)):
+def test_a_failure_writes_nothing(conn, monkeypatch):
+    """Where a table of it cannot be made there is no collection."""
+
+    def full(conn, name):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(collections, "create_code_table", full)
+    with pytest.raises(sqlite3.OperationalError):
         made(conn)
     assert list_collections(conn) == []

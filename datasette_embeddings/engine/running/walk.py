@@ -15,7 +15,7 @@ from ..access import Access
 from ..batches import Batch, Stretch, TableChanged, make_source
 from ..collections import collection_by_id
 from ..errors import CannotEmbed, EmbedError
-from ..fingerprint import recognise
+from ..fingerprint import inherit, recognise
 from ..models import EmbeddingModel
 from ..rows import Position, count_rows, reader
 from ..saving import Claim, Outcome
@@ -84,6 +84,7 @@ class Walk:
 
     def _begin(self) -> None:
         """Look at the table as it now is, and find the place to go on at."""
+        self.access.write(lambda conn: inherit(conn, self.job.collection_id))
 
         def look(conn: sqlite3.Connection) -> int | None:
             collection = collection_by_id(conn, self.job.collection_id)
