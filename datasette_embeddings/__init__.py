@@ -11,7 +11,7 @@ from datasette import hookimpl
 from datasette.plugins import pm
 
 from . import cli as commands
-from . import hookspecs, permissions, search_turns, sql_functions, views, worker
+from . import hookspecs, permissions, registry, search_turns, secrets, sql_functions, views, worker
 
 __all__ = ["EmbedError", "EmbeddingModel", "KeyRefused", "ModelBusy", "ModelError", "ModelUnavailable"]
 
@@ -98,6 +98,11 @@ def permission_allowed(datasette, actor, action, resource):  # called by 0.65
 @hookimpl
 def get_metadata(datasette):  # called by 0.65
     return permissions.hidden_tables(datasette)
+
+
+@hookimpl
+def register_secrets(datasette):  # called by datasette-secrets
+    return secrets.declared(entry.model for entry in registry.registry_for(datasette).models)
 
 
 @hookimpl

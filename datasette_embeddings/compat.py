@@ -34,6 +34,14 @@ def plugin_config(datasette) -> dict[str, Any]:
     return datasette.plugin_config(PLUGIN) or {}
 
 
+def published_keys(datasette) -> list[str]:
+    """The names of keys that 0.65 would show to everybody, at /-/metadata.json; 1.0 strikes them out."""
+    if Action is not None:
+        return []
+    ours = (datasette.metadata("plugins") or {}).get(PLUGIN) or {}
+    return [name for name, key in (ours.get("keys") or {}).items() if isinstance(key, str)]
+
+
 def new_datasette(files: Iterable[str], *, config: dict | None, plugins_dir: str | None):
     """A Datasette over these files that serves nothing; `config` is what the configuration file says."""
     from datasette.app import Datasette  # half of the time that Datasette takes to start

@@ -17,7 +17,7 @@ class Config:
     sql_models: tuple[str, ...] = ()  # models that need a key or a server and may be used from SQL all the same
     public_search: bool = False  # text queries on such models need no embed-table permission
     search_memory_mb: int = 512  # for what searches keep of all collections together
-    keys: dict[str, str] = field(default_factory=dict)  # key name (a model's needs_key) or model id: key
+    keys: dict[str, str | None] = field(default_factory=dict)  # key name (a model's needs_key) or model id: key
 
     def allows_sql(self, *names: str) -> bool:
         """True where one of a model's names is listed under sql_models."""
@@ -48,4 +48,7 @@ def read_config(datasette) -> Config:
         kind, meant = _KINDS[name]
         if not isinstance(value, kind) or (kind is int and (value is True or value is False or value < 1)):
             raise EmbedError(f"In the configuration of datasette-embed, {name!r} must be {meant}")
+    for name, key in given.get("keys", {}).items():
+        if not isinstance(key, str | None):  # None: an environment variable that is not set
+            raise EmbedError(f"In the configuration of datasette-embed, the key {name!r} must be a text")
     return Config(**{**given, "sql_models": tuple(given.get("sql_models", ()))})

@@ -8,9 +8,11 @@ from typing import Any
 
 from datasette.plugins import pm
 
+from . import secrets
 from .config import Config, read_config
-from .engine.errors import EmbedError, KeyRefused, UnknownModel, raising
-from .engine.models import EmbeddingModel, describe, is_ready, register_as
+from .engine.errors import EmbedError, KeyRefused, UnknownModel, describe, raising
+from .engine.keys import shows_key, without_keys
+from .engine.models import EmbeddingModel, is_ready, keep_key_in, register_as
 
 PREFIX = "datasette-embed-"  # of the names of our model plugins
 INSTALL = "datasette install datasette-embed-sentence-transformers"
@@ -174,9 +176,7 @@ def _offers_of(datasette, config: Config, implementation, plugin: str, version: 
 
     def register(model: EmbeddingModel, aliases: Iterable[str] = (), fallback: bool = False) -> None:
         _check(plugin, model, aliases)
-        key = config.keys.get(model.model_id) or config.keys.get(model.needs_key or "")
-        if key:
-            model.key = key
+        _give_key(datasette, config, model)
         offers.append(_Offer(model, tuple(aliases), fallback, plugin, version))
 
     arguments = {"register": register, "datasette": datasette}
@@ -185,8 +185,18 @@ def _offers_of(datasette, config: Config, implementation, plugin: str, version: 
     except Exception as error:
         if raising() or isinstance(error, EmbedError):
             raise
-        raise EmbedError(f"The plugin {plugin} could not register its embedding models: {describe(error)}") from error
+        keys = [key for key in config.keys.values() if key]
+        said = without_keys(describe(error), keys)
+        cause = None if shows_key(error, keys) else error
+        raise EmbedError(f"The plugin {plugin} could not register its embedding models: {said}") from cause
     return offers
+
+
+def _give_key(datasette, config: Config, model: EmbeddingModel) -> None:
+    if key := config.keys.get(model.model_id) or config.keys.get(model.needs_key or ""):
+        model.key = key
+    if model.needs_key and secrets.installed():
+        keep_key_in(model, secrets.stored_key(datasette, model))
 
 
 def _check(plugin: str, model: object, aliases: object) -> None:

@@ -217,6 +217,11 @@ def startup(datasette) -> None:
         if raising():
             raise
         raise compat.CannotStart(str(error)) from error
+    for name in compat.published_keys(datasette):
+        raise compat.CannotStart(
+            f"The key {name!r} stands in the metadata, which Datasette 0.65 shows to everybody at /-/metadata.json: "
+            'write {"$env": "…"} there, with the name of an environment variable that holds it'
+        )
 
 
 def _warn_of_the_other() -> None:

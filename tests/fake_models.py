@@ -7,6 +7,7 @@ import queue
 import threading
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 from datasette_embeddings import EmbeddingModel, KeyRefused, ModelBusy, ModelUnavailable
 from datasette_embeddings.engine.fingerprint import PROBE
@@ -183,6 +184,39 @@ class NeedsKey(WordLengths):
         if self.get_key() == "wrong":
             raise KeyRefused("The fake server refused the key")
         return super().embed_batch(contents)
+
+
+class Leaking(WordLengths):
+    """Tells its key wherever it can, as HTTP libraries tell the address and the headers of what failed.
+
+    FAIL raises ValueError, REFUSED raises KeyRefused, WORDS returns the key in place of numbers.
+    """
+
+    model_id = "leaking"
+    aliases = ()
+    needs_key = "leaking"
+    key_env_var = "LEAKING_MODELS_KEY"
+
+    def embed_batch(self, contents):
+        key = self.get_key()
+        for content in contents:
+            if "FAIL" in content:
+                try:
+                    raise OSError(f"Authorization: Bearer {key}")
+                except OSError as error:
+                    raise ValueError(f"401 for https://example.com/?key={quote(key, safe='')}") from error
+            if "REFUSED" in content:
+                raise KeyRefused(f"The server of leaking does not know {key}")
+        return [[key] * DIMENSIONS if "WORDS" in content else word_lengths(content) for content in contents]
+
+
+class LeakingLoad(Leaking):
+    """Tells its key when it is loaded."""
+
+    model_id = "leaking-load"
+
+    def load(self):
+        raise OSError(f"no weights for {self.get_key()}")
 
 
 class SlowLoading(WordLengths):

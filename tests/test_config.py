@@ -42,6 +42,7 @@ def test_everything_is_configured(make_datasette):
         ({"default_model": 5}, "'default_model' must be a model's id or alias"),
         ({"sql_models": "lengths"}, "'sql_models' must be a list of model ids"),
         ({"keys": ["x"]}, "'keys' must be an object of keys by name"),
+        ({"keys": {"fake": 12345}}, "the key 'fake' must be a text"),
         (["warm"], "The configuration of datasette-embed must be an object"),
     ],
 )
@@ -49,3 +50,23 @@ async def test_a_wrong_configuration(make_datasette, config, message):
     """A wrong key or value stops the start with a sentence that names it."""
     with pytest.raises(StartupError, match=message):
         await configured(make_datasette, config).invoke_startup()
+
+
+async def test_a_key_that_everybody_could_read(make_datasette):
+    """Datasette 0.65 shows the metadata to everybody, so a key in it ends the start; 1.0 strikes it out."""
+    datasette = make_datasette(config={"plugins": {"datasette-embed": {"keys": {"fake": "sk-fake"}}}})
+    if hasattr(datasette, "allowed"):
+        await datasette.invoke_startup()
+        assert "sk-fake" not in (await datasette.client.get("/-/config.json")).text
+    else:
+        with pytest.raises(StartupError, match=r"The key 'fake' stands in the metadata, .* write \{\"\$env\": \"…\"\}"):
+            await datasette.invoke_startup()
+
+
+async def test_a_key_of_the_environment_is_shown_to_nobody(make_datasette, monkeypatch):
+    """With $env the metadata names the variable alone."""
+    monkeypatch.setenv("FAKE_KEY", "sk-fake")
+    datasette = make_datasette(config={"plugins": {"datasette-embed": {"keys": {"fake": {"$env": "FAKE_KEY"}}}}})
+    await datasette.invoke_startup()
+    for path in ("/-/metadata.json", "/-/config.json"):
+        assert "sk-fake" not in (await datasette.client.get(path)).text

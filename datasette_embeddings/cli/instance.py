@@ -10,8 +10,7 @@ import click
 from datasette.utils import BadMetadataError, parse_metadata
 
 from .. import compat
-from ..engine.errors import EmbedError, raising
-from ..engine.models import describe
+from ..engine.errors import EmbedError, describe, raising
 
 
 def instance_options(command: Callable) -> Callable:

@@ -114,3 +114,8 @@ class LeaseLost(EmbedError):
 def raising() -> bool:
     """True where DATASETTE_EMBED_RAISE_ERRORS asks every door to raise instead of reporting."""
     return os.environ.get("DATASETTE_EMBED_RAISE_ERRORS", "") not in ("", "0")
+
+
+def describe(error: BaseException) -> str:
+    """An error in one line: its message, or its type where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__

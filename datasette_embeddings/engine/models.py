@@ -6,6 +6,7 @@ import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from .errors import (
@@ -15,14 +16,16 @@ from .errors import (
     ModelError,
     ModelLoadError,
     ModelResultError,
+    describe,
     raising,
 )
+from .keys import KeyStore, shows_key, without_keys
+from .results import checked
 
 if TYPE_CHECKING:
-    import numpy as np
+    from .results import Matrix
 
     Content = str | bytes
-    Matrix = np.ndarray[tuple[int, int], np.dtype[np.float32]]
 
 
 class LoadState:
@@ -33,6 +36,7 @@ class LoadState:
         self.lock = threading.RLock()
         self.ready = False
         self.loading = False
+        self.keys: set[str] = set()  # that the model was given: no error may tell one
 
 
 class EmbeddingModel(ABC):
@@ -55,6 +59,7 @@ class EmbeddingModel(ABC):
 
     _load_state: LoadState
     _registered_name: str | None = None
+    _key_store: KeyStore | None = None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> EmbeddingModel:
         # Not in __init__: plugin authors write their own and need not call ours.
@@ -78,16 +83,16 @@ class EmbeddingModel(ABC):
         return None
 
     def get_key(self) -> str | None:
-        """The key: from the configuration, else the environment; KeyRefused says where to put one."""
+        """The key: from the configuration, else from datasette-secrets, else from the environment; else KeyRefused."""
         if self.needs_key is None:
             return None
-        key = self.key or os.environ.get(self.key_env_var or "")
+        store = self._key_store
+        key = self.key or (store and store.find()) or os.environ.get(self.key_env_var or "")
         if not key:
-            variable = f", or set the environment variable {self.key_env_var}" if self.key_env_var else ""
             raise KeyRefused(
-                f"The model {self.model_id} needs the key {self.needs_key!r}: put it under "
-                f'"keys" in the configuration of the plugin datasette-embed{variable}'
+                f"The model {self.model_id} needs the key {self.needs_key!r}: put it {', or '.join(_places(self))}"
             )
+        self._load_state.keys.add(key)
         return key
 
     def embed(self, content: Content) -> list[float]:
@@ -117,6 +122,11 @@ def register_as(model: EmbeddingModel, name: str) -> None:
     model._registered_name = name
 
 
+def keep_key_in(model: EmbeddingModel, store: KeyStore) -> None:
+    """Give a model another place where its key may be."""
+    model._key_store = store
+
+
 def embed_contents(model: EmbeddingModel, contents: Sequence[Content], *, query: bool = False) -> Matrix:
     """Vectors of the contents as an (n, dimensions) float32 array, every promise of the model checked.
 
@@ -142,11 +152,8 @@ def load(model: EmbeddingModel) -> None:
             return
         model._load_state.loading = True
         try:
-            model.load()
-        except Exception as error:
-            if raising() or isinstance(error, ModelLoadError | KeyRefused | ModelBusy):
-                raise
-            raise ModelLoadError(f"The model {model.model_id} could not be loaded: {describe(error)}") from error
+            with _telling(model, ModelLoadError, "could not be loaded", (ModelLoadError, KeyRefused, ModelBusy)):
+                model.load()
         finally:
             model._load_state.loading = False
         model._load_state.ready = True
@@ -155,11 +162,6 @@ def load(model: EmbeddingModel) -> None:
 def is_ready(model: EmbeddingModel) -> bool:
     """True once a call can start at once: loaded, or a first batch has succeeded."""
     return model._load_state.ready
-
-
-def describe(error: BaseException) -> str:
-    """An error in one line: its message, or its type where it has none."""
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _has_load(model: EmbeddingModel) -> bool:
@@ -188,49 +190,48 @@ def _call(model: EmbeddingModel, contents: list[Content], query: bool) -> Matrix
 
 
 def _call_once(model: EmbeddingModel, contents: list[Content], query: bool) -> Matrix:
-    try:
+    with _telling(model, ModelError, "failed", (ModelError,)):
         results = model.embed_query_batch(contents) if query else model.embed_batch(contents)
         rows = results if hasattr(results, "shape") else list(results)
+        return checked(f"The model {model.model_id}", rows, len(contents), model.dimensions)
+
+
+@contextmanager
+def _telling(
+    model: EmbeddingModel, kind: type[ModelError], what: str, passing: tuple[type[ModelError], ...]
+) -> Iterator[None]:
+    """What the block raises becomes an error of this kind, unless it is one that may pass; neither shows a key."""
+    try:
+        yield
     except Exception as error:
-        if raising() or isinstance(error, ModelError):
+        if raising():
             raise
-        raise ModelError(f"The model {model.model_id} failed: {describe(error)}") from error
-    return checked(model, rows, len(contents))
+        keys = _keys(model)
+        if isinstance(error, KeyRefused) and model._key_store:
+            model._key_store.forget()
+        leaking = shows_key(error, keys)
+        if not isinstance(error, passing):
+            message = f"The model {model.model_id} {what}: {without_keys(describe(error), keys)}"
+            raise kind(message) from (None if leaking else error)
+        if leaking:
+            error.args = (without_keys(str(error), keys),)
+            raise error from None
+        raise
 
 
-def checked(model: EmbeddingModel, rows: Any, count: int) -> Matrix:
-    """What a model returned, as a (count, dimensions) float32 array, or ModelResultError saying what is wrong."""
-    import numpy as np
-
-    name = f"The model {model.model_id}"
-    if getattr(rows, "ndim", 2) != 2:
-        raise ModelResultError(f"{name} returned an array of {rows.ndim} dimensions where 2 were expected")
-    if len(rows) != count:
-        raise ModelResultError(f"{name} returned {len(rows)} vectors for {count} contents")
-    lengths = {_length(name, row) for row in rows}
-    if len(lengths) > 1:
-        raise ModelResultError(f"{name} returned vectors of different lengths: {sorted(lengths)}")
-    (length,) = lengths or {model.dimensions or 0}
-    if length == 0:
-        raise ModelResultError(f"{name} returned empty vectors")
-    if model.dimensions is not None and length != model.dimensions:
-        raise ModelResultError(f"{name} returned vectors of length {length}; it declares {model.dimensions}")
-    try:
-        with np.errstate(over="ignore"):  # what overflows is not finite, and is refused below
-            # A copy: a model may return the same buffer from every call.
-            vectors = np.array(rows, dtype=np.float32, order="C")
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ModelResultError(f"{name} returned something other than numbers: {describe(error)}") from error
-    if vectors.ndim != 2:
-        raise ModelResultError(f"{name} returned an array of {vectors.ndim} dimensions where 2 were expected")
-    if not np.isfinite(vectors).all():
-        bad = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
-        raise ModelResultError(f"{name} returned a vector with NaN or infinity (content {bad + 1} of {count})")
-    return vectors
+def _keys(model: EmbeddingModel) -> set[str]:
+    """Every key that the model may have put into an error."""
+    keys = {*model._load_state.keys, model.key, os.environ.get(model.key_env_var or "")}
+    with suppress(Exception):  # a model may have a way of its own to a key
+        keys.add(model.get_key())
+    return {key for key in keys if isinstance(key, str)}
 
 
-def _length(name: str, row: Any) -> int:
-    try:
-        return len(row)
-    except TypeError:
-        raise ModelResultError(f"{name} returned {type(row).__name__} where a vector was expected") from None
+def _places(model: EmbeddingModel) -> list[str]:
+    """Where a person may put the model's key, as it goes on after "put it"."""
+    places = ['under "keys" in the configuration of the plugin datasette-embed']
+    if model._key_store and model._key_store.place:
+        places.append(model._key_store.place)
+    if model.key_env_var:
+        places.append(f"set the environment variable {model.key_env_var}")
+    return places

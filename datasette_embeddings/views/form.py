@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from dataclasses import replace
 
@@ -99,7 +100,7 @@ async def _form(visit: Visit, asked: Asked, *, strict: bool = False, error: Embe
     data = {
         "table": visit.table,
         "columns": await visit.database.execute_fn(lambda conn: columns_json(conn, str(visit.table), asked)),
-        "models": models_json(registry),
+        "models": await asyncio.to_thread(models_json, registry),  # a key may have to be looked for
         "install": None if registry.models else NO_MODELS,
         "preview": shown,
         "problem": str(problem) if problem else None,

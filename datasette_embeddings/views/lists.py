@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 
 from datasette import Response
@@ -39,7 +40,7 @@ async def _show(visit: Visit, databases: list) -> Response:
     registry = registry_for(visit.datasette)
     data = {
         "collections": collections,
-        "models": models_json(registry),
+        "models": await asyncio.to_thread(models_json, registry),  # a key may have to be looked for
         "install": None if registry.models else NO_MODELS,
         "problems": problems,
     }

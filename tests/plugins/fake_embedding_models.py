@@ -17,6 +17,8 @@ MODELS = (
     fake_models.Busy,
     fake_models.ByteCounts,
     fake_models.NeedsKey,
+    fake_models.Leaking,
+    fake_models.LeakingLoad,
     fake_models.SlowLoading,
     fake_models.Unloadable,
 )

@@ -15,7 +15,7 @@ from .pace import Pace
 from .waiting import Patience
 
 if TYPE_CHECKING:
-    from ..models import Matrix
+    from ..results import Matrix
 
 
 class Asking:

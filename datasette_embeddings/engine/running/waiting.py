@@ -10,8 +10,7 @@ from typing import TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
 
-from ..errors import ModelBusy
-from ..models import describe
+from ..errors import ModelBusy, describe
 
 T = TypeVar("T")
 
