@@ -6,7 +6,7 @@ import contextvars
 from collections.abc import AsyncIterator
 
 from . import compat
-from .engine.collections import Collection, list_collections
+from .engine.collections import Collection, every_collection, list_collections
 from .engine.errors import EmbedError
 from .engine.schema import PREFIX
 
@@ -122,7 +122,7 @@ async def _opened_tables(datasette, actor, database: str) -> set[str]:
 
 async def _collections(datasette, database: str) -> list[Collection]:
     try:
-        return await datasette.get_database(database).execute_fn(list_collections)
+        return await datasette.get_database(database).execute_fn(every_collection)
     except (KeyError, EmbedError):
         return []
 

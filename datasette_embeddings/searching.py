@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from . import compat
 from .engine.collections import Collection, get_collection
-from .engine.errors import EmbedError, UnknownModel
+from .engine.errors import EmbedError, ModelError, UnknownModel
+from .engine.fingerprint import check, fingerprint
+from .engine.models import EmbeddingModel, is_ready
 from .registry import RegisteredModel, registry_for
 
 if TYPE_CHECKING:
@@ -53,6 +55,17 @@ def model_of(datasette, collection: Collection) -> RegisteredModel:
             f"The model {collection.model} of the collection {collection.name!r} is not installed, so its rows can be "
             f"searched by row and not by text.{plugin}"
         ) from error
+
+
+def check_weights(model: EmbeddingModel, collection: Collection) -> None:
+    """ModelUnavailable where a model that has just embedded a query has other weights than the collection's vectors."""
+    if not is_ready(model):
+        return  # the query's vector was remembered
+    try:
+        made = fingerprint(model)
+    except ModelError:  # its server is busy just now
+        return
+    check(collection, made)
 
 
 def check_query(text: str) -> str:

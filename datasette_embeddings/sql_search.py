@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from .engine.collections import get_collection
 from .engine.errors import EmbedError
-from .searching import check_query, model_of, searcher
+from .searching import check_query, check_weights, model_of, searcher
 
 REMEMBERED = 16  # answers a connection keeps: a join asks for the same one again and again
 REMEMBERED_SIZE = 4_000_000  # characters of all of them together; the last is kept whatever its size
@@ -100,7 +100,9 @@ class SearchFunctions:
     def _vector(self, collection, query: object) -> bytes:
         if not isinstance(query, str):
             raise EmbedError(f"A query is a text or a vector, not {query!r}")
-        vector = self.embed_query(model_of(self.datasette, collection).name, check_query(query))
+        registered = model_of(self.datasette, collection)
+        vector = self.embed_query(registered.name, check_query(query))
         if vector is None:
             raise _TimeIsUp(f"The model {collection.model} is still being loaded")
+        check_weights(registered.model, collection)
         return vector

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from . import compat
 from .engine import jobs
-from .engine.collections import list_collections
+from .engine.collections import every_collection
 from .engine.errors import EmbedError, LeaseLost, OlderSchema, raising
 from .engine.models import EmbeddingModel, embed_contents, is_ready, load
 from .engine.running import run_job
@@ -159,7 +159,7 @@ class Worker:
         names = set()
         for database in compat.databases(self.datasette):
             with contextlib.suppress(sqlite3.Error, EmbedError):
-                names |= {collection.model for collection in await database.execute_fn(list_collections)}
+                names |= {collection.model for collection in await database.execute_fn(every_collection)}
         for name in sorted(names):
             try:
                 model = registry.model(name)

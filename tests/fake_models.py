@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import queue
 import threading
@@ -43,6 +44,19 @@ class WordLengths(EmbeddingModel):
     def contents(self):
         """Every content it was ever asked for, in order."""
         return [content for call in self.calls for content in call]
+
+
+class Turned(WordLengths):
+    """Word lengths turned by an angle with this cosine, under the same name: a model that got other weights."""
+
+    def __init__(self, cosine):
+        super().__init__()
+        self.cosine = cosine
+
+    def embed_batch(self, contents):
+        for *vector, _ in super().embed_batch(contents):
+            across = math.sqrt((1 - self.cosine**2) * sum(number**2 for number in vector))
+            yield [*(self.cosine * number for number in vector), across]
 
 
 class QuerySide(WordLengths):

@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 from embedded import embed, make_file, write
-from fake_models import WordLengths
+from fake_models import Turned, WordLengths
 from searched import Numbers, found, notes
 
 # Datasette asks sqlite3 to report what a function of ours raised, besides the query's own error.
@@ -141,3 +141,17 @@ async def test_hybrid(make_datasette, tmp_path):
             rows = (await database.execute("select embed_hybrid('notes', :q, 1.0)", {"q": query})).rows
             (match,) = json.loads(rows[0][0])
             assert (match["id"], match["ranks"]["words"], set(match["ranks"])) == (2, 1, {"words", "meaning"})
+
+
+async def test_a_model_that_got_other_weights(make_datasette, tmp_path, caplog):
+    """Its query vectors cannot be compared with what is stored: a sentence instead of matches that mean nothing."""
+    path = make_file(tmp_path / "other.db", "create table notes (id integer primary key, body)", notes=[(1, "a bc")])
+    embed(path, "notes", ["body"], WordLengths())
+    datasette = make_datasette(path, models=[Turned(0.9)])
+    with pytest.raises(sqlite3.OperationalError, match="user-defined function raised exception"):
+        await datasette.get_database("other").execute("select embed_search('notes', 'abc d')")
+    assert "word-lengths now makes other vectors than those in 'notes'" in caplog.messages[-1]
+    response = await datasette.client.get("/other/notes/-/similar.json?q=abc+d")
+    assert response.status_code == 503
+    assert "now makes other vectors" in response.json()["error"]
+    assert (await datasette.client.get("/other/notes/-/similar.json?row=1")).status_code == 200

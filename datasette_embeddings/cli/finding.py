@@ -20,7 +20,7 @@ from ..engine.search.matches import check_count
 from ..engine.search.words import required_index
 from ..engine.tables import SourceTable, source_table
 from ..engine.vectors import encode
-from ..searching import model_of, searcher
+from ..searching import check_weights, model_of, searcher
 from .asked import BOTH, MEANING, WORDS, Asked
 from .keys import find_row
 
@@ -118,7 +118,9 @@ def _of_where(error: Exception) -> EmbedError:
 
 def _vector(datasette, collection: Collection, asked: Asked) -> bytes:
     model = model_of(datasette, collection).model
-    return encode(embed_contents(model, [asked.content(model)], query=True)[0])
+    vector = encode(embed_contents(model, [asked.content(model)], query=True)[0])
+    check_weights(model, collection)
+    return vector
 
 
 def _matches(searching: Searcher, ground: Ground, asked: Asked, vector: bytes | None) -> list[Match]:

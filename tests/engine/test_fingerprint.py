@@ -1,28 +1,14 @@
 """A model that keeps its name and gets other weights: noticed before its vectors stand beside the old ones."""
 
-import numpy as np
 import pytest
 from embedded import embed, make_file, read, write
-from fake_models import ByteCounts, WordLengths
+from fake_models import ByteCounts, Turned, WordLengths
 
 from datasette_embeddings.engine import fingerprint as fingerprints
 from datasette_embeddings.engine.fingerprint import PROBE, fingerprint
 
 NOTES = "create table notes (id integer primary key, body text)"
 KEPT = "select fingerprint from _embed_collections"
-
-
-class Turned(WordLengths):
-    """Word lengths turned by an angle: other weights."""
-
-    def __init__(self, cosine):
-        super().__init__()
-        self.cosine = cosine
-
-    def embed_batch(self, contents):
-        across = np.sqrt(1 - self.cosine**2)
-        for vector in super().embed_batch(contents):
-            yield [*(self.cosine * np.array(vector[:-1])), across * np.linalg.norm(vector)]
 
 
 @pytest.fixture

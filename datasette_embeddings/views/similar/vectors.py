@@ -14,7 +14,7 @@ from ...engine.vectors import encode
 from ...loading import QUERY, loading, remembered_for
 from ...permissions import may_embed_table
 from ...registry import RegisteredModel, registry_for
-from ...searching import check_query, model_of
+from ...searching import check_query, check_weights, model_of
 from ..visit import Visit
 from .asked import Search
 
@@ -35,7 +35,9 @@ async def vector_of(visit: Visit, collection: Collection, search: Search) -> byt
     registered = model_of(visit.datasette, collection)
     await _check_cost(visit, registered)
     content = check_query(search.q) if search.q is not None else search.image
-    return await _embedded(visit.datasette, registered, content)
+    vector = await _embedded(visit.datasette, registered, content)
+    await asyncio.to_thread(check_weights, registered.model, collection)
+    return vector
 
 
 async def can_ask(visit: Visit, collection: Collection, *, binary: bool = False) -> bool:
