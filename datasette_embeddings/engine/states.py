@@ -1,4 +1,4 @@
-"""One state of a file for all that a search reads, whatever other programs write meanwhile."""
+"""One state of a file for all that several statements read, whatever other programs write meanwhile."""
 
 from __future__ import annotations
 
