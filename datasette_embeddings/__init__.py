@@ -1,7 +1,7 @@
 """Search any SQLite database by meaning: the public names, and every hook of Datasette, each handed over in a line."""
 
 # The public names first: importing Datasette imports every plugin, and model plugins want them from us at that moment.
-from .engine.errors import EmbedError, KeyRefused, ModelBusy, ModelError, ModelUnavailable
+from .engine.errors import ContentRefused, EmbedError, KeyRefused, ModelBusy, ModelError, ModelUnavailable
 from .engine.models import EmbeddingModel
 
 # isort: split
@@ -13,7 +13,15 @@ from datasette.plugins import pm
 from . import cli as commands
 from . import hookspecs, permissions, registry, search_turns, secrets, sql_functions, views, worker
 
-__all__ = ["EmbedError", "EmbeddingModel", "KeyRefused", "ModelBusy", "ModelError", "ModelUnavailable"]
+__all__ = [
+    "ContentRefused",
+    "EmbedError",
+    "EmbeddingModel",
+    "KeyRefused",
+    "ModelBusy",
+    "ModelError",
+    "ModelUnavailable",
+]
 
 if not (hasattr(pm.hook, "register_embedding_models") and pm.hook.register_embedding_models.has_spec()):
     pm.add_hookspecs(hookspecs)

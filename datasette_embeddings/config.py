@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields
 
 from .compat import plugin_config
@@ -18,6 +19,7 @@ class Config:
     public_search: bool = False  # text queries on such models need no embed-table permission
     search_memory_mb: int = 512  # for what searches keep of all collections together
     keys: dict[str, str | None] = field(default_factory=dict)  # key name (a model's needs_key) or model id: key
+    prices: dict[str, float] = field(default_factory=dict)  # model id or alias: US dollars for a million tokens
 
     def allows_sql(self, *names: str) -> bool:
         """True where one of a model's names is listed under sql_models."""
@@ -31,6 +33,7 @@ _KINDS = {
     "public_search": (bool, "true or false"),
     "search_memory_mb": (int, "a number of megabytes"),
     "keys": (dict, "an object of keys by name"),
+    "prices": (dict, "an object of prices by model"),
 }
 
 
@@ -51,4 +54,10 @@ def read_config(datasette) -> Config:
     for name, key in given.get("keys", {}).items():
         if not isinstance(key, str | None):  # None: an environment variable that is not set
             raise EmbedError(f"In the configuration of datasette-embed, the key {name!r} must be a text")
+    for name, price in given.get("prices", {}).items():
+        if isinstance(price, bool) or not isinstance(price, int | float) or not 0 <= price < math.inf:
+            raise EmbedError(
+                f"In the configuration of datasette-embed, the price of {name!r} must be a number of US dollars "
+                "for a million tokens"
+            )
     return Config(**{**given, "sql_models": tuple(given.get("sql_models", ()))})

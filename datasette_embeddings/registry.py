@@ -13,6 +13,7 @@ from .config import Config, read_config
 from .engine.errors import EmbedError, KeyRefused, UnknownModel, describe, raising
 from .engine.keys import shows_key, without_keys
 from .engine.models import EmbeddingModel, is_ready, keep_key_in, register_as
+from .engine.prices import price_of
 
 PREFIX = "datasette-embed-"  # of the names of our model plugins
 INSTALL = "datasette install datasette-embed-sentence-transformers"
@@ -48,6 +49,7 @@ class RegisteredModel:
             "dimensions": model.dimensions,
             "max_tokens": model.max_tokens,
             "remote": bool(model.remote or model.needs_key),
+            "price_per_million_tokens": price_of(model),
             "ready": is_ready(model),
             "missing": self._missing(),
         }
@@ -155,6 +157,8 @@ def registry_for(datasette) -> Registry:
         for name in (config.default_model, *config.sql_models):
             if name is not None:
                 registry.find(name)  # a name that is misspelt in the configuration ends the start
+        for name, price in config.prices.items():
+            registry.model(name).price_per_million_tokens = price
         datasette._embed_registry = registry
     return datasette._embed_registry
 

@@ -25,9 +25,10 @@ def test_everything_is_configured(make_datasette):
         "public_search": True,
         "search_memory_mb": 64,
         "keys": {"fake": "x"},
+        "prices": {"lengths": 0.02},
     }
     config = read_config(configured(make_datasette, given))
-    assert config == Config("lengths", False, ("lengths",), True, 64, {"fake": "x"})
+    assert config == Config("lengths", False, ("lengths",), True, 64, {"fake": "x"}, {"lengths": 0.02})
     assert config.allows_sql("nosuch", "lengths")
     assert not config.allows_sql("nosuch")
 
@@ -35,7 +36,7 @@ def test_everything_is_configured(make_datasette):
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"defualt_model": "x"}, r"has no key 'defualt_model'; it has default_model, keys, public_search"),
+        ({"defualt_model": "x"}, r"has no key 'defualt_model'; it has default_model, keys, prices, public_search"),
         ({"warm": "yes"}, "'warm' must be true or false"),
         ({"search_memory_mb": True}, "'search_memory_mb' must be a number of megabytes"),
         ({"search_memory_mb": 0}, "'search_memory_mb' must be a number of megabytes"),
@@ -43,6 +44,10 @@ def test_everything_is_configured(make_datasette):
         ({"sql_models": "lengths"}, "'sql_models' must be a list of model ids"),
         ({"keys": ["x"]}, "'keys' must be an object of keys by name"),
         ({"keys": {"fake": 12345}}, "the key 'fake' must be a text"),
+        ({"prices": [1]}, "'prices' must be an object of prices by model"),
+        ({"prices": {"lengths": "0.02"}}, "the price of 'lengths' must be a number of US dollars for a million"),
+        ({"prices": {"lengths": -1}}, "the price of 'lengths' must be a number"),
+        ({"prices": {"lenghts": 1}}, "There is no model 'lenghts'; the installed ones are lengths, word-lengths"),
         (["warm"], "The configuration of datasette-embed must be an object"),
     ],
 )

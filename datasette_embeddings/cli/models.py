@@ -7,6 +7,7 @@ import json
 import click
 
 from ..engine.errors import EmbedError
+from ..engine.prices import dollars
 from ..registry import NO_MODELS, RegisteredModel, Registry, registry_for
 from .instance import instance_options, open_instance
 
@@ -41,6 +42,7 @@ def _lines(model: dict) -> str:
         f"{model['dimensions']} dimensions" if model["dimensions"] else None,
         f"at most {model['max_tokens']:,} tokens" if model["max_tokens"] else None,
         "calls another server" if model["remote"] else "runs here",
+        f"{dollars(price)} for a million tokens" if (price := model["price_per_million_tokens"]) else None,
         "the default" if model["default"] else None,
     ]
     return "\n".join(

@@ -70,7 +70,10 @@ class ModelResultError(ModelError):
 
 
 class ContentRefused(ModelError):
-    """A content of a kind (text or binary) that the model does not take."""
+    """A content of a kind or size that the model will never take: it is not tried again until somebody asks.
+
+    Model plugins raise it for what no other attempt will mend.
+    """
 
     status = 400
 

@@ -28,10 +28,25 @@ def test_json(embed):
         "dimensions": 16,
         "max_tokens": None,
         "remote": False,
+        "price_per_million_tokens": None,
         "default": True,
         "ready": False,
         "missing": None,
     }
+
+
+def test_a_price(embed, tmp_path):
+    """What a model costs is told, and the configuration's price wins over the model's own."""
+
+    class Priced(WordLengths):
+        price_per_million_tokens = 10
+
+    config = tmp_path / "datasette.json"
+    config.write_text(json.dumps({"plugins": {"datasette-embed": {"prices": {"lengths": 0.02}}}}))
+    assert "runs here, $10.00 for a million tokens" in embed("models", models=[Priced()]).stdout
+    assert "runs here, $0.02 for a million tokens" in embed("models", "--config", config, models=[Priced()]).stdout
+    config.write_text(json.dumps({"plugins": {"datasette-embed": {"prices": {"lengths": 0}}}}))
+    assert "$" not in embed("models", "--config", config, models=[Priced()]).stdout
 
 
 def test_a_missing_key(embed, monkeypatch):
