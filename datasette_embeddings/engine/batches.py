@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from .collections import Collection, every_collection
 from .errors import EmbedError
 from .fingerprint import is_same_model
-from .rows import Position, Reader, Row
+from .listing import ListedRows, Listing
+from .rows import Key, Position, Reader, Row
 from .vector_table import StoredVector, find_vector
 
 STRETCH_BYTES = 64_000_000  # of contents held at a time
@@ -33,11 +34,13 @@ class Failure:
 class Stretch:
     """Rows read together, so that their contents can be sorted by length together: the next step of the walk."""
 
-    position: Position | None = None  # of the last row read
+    after: Position | None = None  # where it begins
+    position: Position | None = None  # of the last row read; of listed rows, the mark of their keys
     walked: int = 0
     unchanged: int = 0
     empty: int = 0
-    stale: list[tuple[object, ...]] = field(default_factory=list)  # keys whose vector must go
+    listed: list[Key] = field(default_factory=list)  # keys met, where the walk is over listed ones
+    stale: list[Key] = field(default_factory=list)  # keys whose vector must go
     known: list[StoredVector] = field(default_factory=list)  # vectors of equal contents, stored before
     failures: list[Failure] = field(default_factory=list)
     waiting: dict[bytes, list[Row]] = field(default_factory=dict)  # rows by content hash, for the model
@@ -98,13 +101,19 @@ class Source:
     reader: Reader
     known_tables: tuple[str, ...]  # vector tables of this model's collections
     schema_version: int  # of the file when the walk began: VACUUM, which renumbers rowids, changes it
+    listing: Listing | None = None  # the keys to look at; None: every row
 
     def next_stretch(self, conn: sqlite3.Connection, after: Position | None, target: int) -> Stretch | None:
         """Read on after a position until the stretch is full; None where no row is left, or TableChanged."""
         self._check_schema(conn)
-        stretch = Stretch(position=after)
+        stretch = Stretch(after=after, position=after)
         try:
-            for row in self.reader.rows(conn, after, STRETCH_ROWS):
+            for mark, row in self._rows(conn, after):
+                stretch.position = mark
+                stretch.walked += 1
+                if row is None:  # listed again: what is to be done is done
+                    stretch.unchanged += 1
+                    continue
                 self._sort(conn, stretch, row)
                 if stretch.is_full(target):
                     break
@@ -117,10 +126,19 @@ class Source:
         if schema_version(conn) != self.schema_version:
             raise TableChanged("The file's schema changed while its rows were read")
 
+    def _rows(self, conn: sqlite3.Connection, after: Position | None) -> Iterator[tuple[Position, Row | None]]:
+        if self.listing is None:
+            return ((row.position, row) for row in self.reader.rows(conn, after, STRETCH_ROWS))
+        return ListedRows(self.reader, self.listing).rows(conn, after, STRETCH_ROWS)
+
     def _sort(self, conn: sqlite3.Connection, stretch: Stretch, row: Row) -> None:
-        stretch.walked += 1
-        stretch.position = row.position
-        if (fault := row.key_fault) is not None:
+        if self.listing and self.listing.skips(conn, row):
+            stretch.unchanged += 1
+            return
+        stretch.listed += [row.key] if self.listing else []
+        if row.is_gone:
+            stretch.stale.append(row.key)
+        elif (fault := row.key_fault) is not None:
             stretch.failures.append(Failure(row, fault))
         elif row.content is None or row.content_hash is None:
             stretch.empty += 1
@@ -140,7 +158,13 @@ class Source:
         return None
 
 
-def make_source(conn: sqlite3.Connection, collection: Collection, reader: Reader, dimensions: int | None) -> Source:
+def make_source(
+    conn: sqlite3.Connection,
+    collection: Collection,
+    reader: Reader,
+    dimensions: int | None,
+    listing: Listing | None = None,
+) -> Source:
     """The source of one collection's stretches; a model that changed takes over no older vectors."""
     version = schema_version(conn)  # first: a change that comes later is then noticed
     tables = [
@@ -148,7 +172,7 @@ def make_source(conn: sqlite3.Connection, collection: Collection, reader: Reader
         for other in every_collection(conn)
         if other.id == collection.id or (other.dimensions == dimensions and is_same_model(other, collection))
     ]
-    return Source(reader, tuple(tables), version)
+    return Source(reader, tuple(tables), version, listing)
 
 
 def stored(row: Row, vector: bytes) -> StoredVector:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from .batches import Failure
 from .collections import now
-from .rows import key_json
+from .rows import Key, key_json
 
 # Seconds until the second, the third and the fourth attempt at one content; a fifth is made only if somebody asks, so
 # that what fails for ever is not paid for, or worked at, for ever.
@@ -41,6 +41,14 @@ def keep(conn: sqlite3.Connection, collection_id: int, job_id: int, failures: It
 def forget_unmet(conn: sqlite3.Connection, collection_id: int, job_id: int) -> None:
     """Drop what a pass over every row, now at its end, did not meet again."""
     conn.execute("delete from _embed_errors where collection_id = ? and job_id <> ?", (collection_id, job_id))
+
+
+def forget_settled(conn: sqlite3.Connection, collection_id: int, job_id: int, keys: Iterable[Key]) -> None:
+    """Drop what is known of these keys unless this job has met it."""
+    conn.executemany(
+        "delete from _embed_errors where collection_id = ? and row_key = ? and job_id <> ?",
+        ((collection_id, key_json(key), job_id) for key in keys),
+    )
 
 
 def _attempts(conn: sqlite3.Connection, collection_id: int, position: str, content_hash: bytes | None) -> int:

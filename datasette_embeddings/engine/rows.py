@@ -7,6 +7,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from .collections import Collection
@@ -15,6 +16,7 @@ from .identifiers import quote
 from .tables import SourceTable
 
 Position = tuple[object, ...]
+Key = tuple[object, ...]
 
 NULL_KEY = "A column of this row's primary key is NULL, so no vector can be kept with it"
 BROKEN_KEY = "A column of this row's primary key is text that is not UTF-8, so no vector can be kept with it"
@@ -27,8 +29,8 @@ class BrokenText(bytes):
 class Row(NamedTuple):
     """One row of the source as the walk meets it."""
 
-    position: Position  # its rowid, or its key where there is none
-    key: tuple[object, ...]
+    position: Position  # its rowid, or its key where there is none; empty where a listed row is gone
+    key: Key
     content: Content | None  # None: nothing to embed
     content_hash: bytes | None
     stored_hash: bytes | None  # of the vector stored for this row, if any
@@ -39,6 +41,11 @@ class Row(NamedTuple):
         if None in self.key:
             return NULL_KEY
         return BROKEN_KEY if BrokenText in map(type, self.key) else None
+
+    @property
+    def is_gone(self) -> bool:
+        """True where there is no row of this key."""
+        return not self.position
 
     @property
     def is_current(self) -> bool:
@@ -56,30 +63,45 @@ class Reader:
 
     def rows(self, conn: sqlite3.Connection, after: Position | None, limit: int = -1) -> Iterator[Row]:
         """The rows after a position, in order of the walk."""
+        walk = ", ".join(f"t.{quote(name)}" for name in self.source.walk)
+        where = f"where ({walk}) > ({', '.join(map(_place, after))})" if after else ""
+        return self._read(conn, f"{where} order by {walk} limit {limit}", after or ())
+
+    def find(self, conn: sqlite3.Connection, key: Key) -> Iterator[Row]:
+        """The row of a key, if it is there; of a key with a NULL in it there may be several."""
+        pairs = zip(self.source.keys, key, strict=True)
+        is_key = (f"t.{quote(part.name)} is {_place(value)} collate {quote(part.collation)}" for part, value in pairs)
+        return self._read(conn, f"where {' and '.join(is_key)}", key)
+
+    def _read(self, conn: sqlite3.Connection, where: str, values: Sequence[object]) -> Iterator[Row]:
         source = self.source
-        walk = [f"t.{quote(name)}" for name in source.walk]
-        keys = [f"t.{quote(key.name)}" for key in source.keys]
-        where = f"where ({', '.join(walk)}) > ({', '.join(map(_place, after))})" if after else ""
-        texts = [f"case typeof({key}) when 'text' then cast({key} as blob) end" for key in keys if self._has_text]
-        sql = (
-            f"select {', '.join([*walk, *keys, 'v.content_hash', *texts, *selected(self.recipe)])}"
-            f" from {quote(source.name)} as t left join {quote(self.vector_table)} as v"
-            f" on {source.joined('t', 'v')} and v.chunk = 0"
-            f" {where} order by {', '.join(walk)} limit {limit}"
-        )
-        end, width = len(walk) + len(keys), len(walk)
-        for values in conn.execute(sql, after or ()):
-            key = tuple(values[width:end])
-            if texts:
-                key = tuple(map(_exact, key, values[end + 1 :]))
-            content = self.recipe.content(values[end + 1 + len(texts) :])
+        width = len(source.walk)
+        end = width + len(source.keys)
+        contents = end + 1 + (len(source.keys) if self._has_text else 0)
+        for read in conn.execute(f"{self._select} {where}", values):
+            key = tuple(read[width:end])
+            if self._has_text:
+                key = tuple(map(exact, key, read[end + 1 : contents]))
+            content = self.recipe.content(read[contents:])
             yield Row(
-                tuple(values[:width]) if source.rowid else key,
+                tuple(read[:width]) if source.rowid else key,
                 key,
                 content,
                 None if content is None else content_hash(content),
-                values[end],
+                read[end],
             )
+
+    @cached_property
+    def _select(self) -> str:
+        source = self.source
+        walk = [f"t.{quote(name)}" for name in source.walk]
+        keys = [f"t.{quote(key.name)}" for key in source.keys]
+        texts = [as_text(key) for key in keys if self._has_text]
+        return (
+            f"select {', '.join([*walk, *keys, 'v.content_hash', *texts, *selected(self.recipe)])}"
+            f" from {quote(source.name)} as t left join {quote(self.vector_table)} as v"
+            f" on {source.joined('t', 'v')} and v.chunk = 0"
+        )
 
     @property
     def _has_text(self) -> bool:
@@ -92,7 +114,13 @@ def _place(value: object) -> str:
     return "+cast(? as text)" if isinstance(value, BrokenText) else "?"  # +: with no affinity, as a plain ? has none
 
 
-def _exact(value: object, text: bytes | None) -> object:
+def as_text(column: str) -> str:
+    """The expression whose value exact() wants beside that of a column that may hold text."""
+    return f"case typeof({column}) when 'text' then cast({column} as blob) end"
+
+
+def exact(value: object, text: bytes | None) -> object:
+    """A value as it is stored: BrokenText where no Python text stands for it; `text` is what as_text() gave."""
     return value if text is None or not isinstance(value, str) or value.encode() == text else BrokenText(text)
 
 

@@ -13,7 +13,8 @@ from .changing import is_complete, take_place
 from .code_table import record
 from .collections import Collection, collection_by_id, new_token
 from .errors import ContentRefused, EmbedError
-from .failures import forget_unmet, keep
+from .failures import forget_settled, forget_unmet, keep
+from .listing import Listing
 from .rows import Position, key_from_json, key_json
 from .tables import SourceTable
 from .transactions import transaction
@@ -31,6 +32,7 @@ class Claim:
     collection_id: int
     source: SourceTable
     schema_version: int  # of the file when the walk began
+    listing: Listing | None = None  # what is walked instead of every row
 
 
 def save(
@@ -73,6 +75,14 @@ def save(
         )
         if batch.completes:
             jobs.move(conn, claim.job_id, _position_json(conn, claim, batch.completes))
+            _settle(conn, claim, batch.completes)
+
+
+def _settle(conn: sqlite3.Connection, claim: Claim, stretch: Stretch) -> None:
+    """What was listed for the stretch is dealt with, and what failed before and no longer does is no failure."""
+    if claim.listing and stretch.position:
+        forget_settled(conn, claim.collection_id, claim.job_id, stretch.listed)
+        claim.listing.settle(conn, stretch.after, stretch.position)
 
 
 def sweep_stretch(conn: sqlite3.Connection, claim: Claim, after: int) -> int | None:
@@ -89,25 +99,29 @@ def sweep_stretch(conn: sqlite3.Connection, claim: Claim, after: int) -> int | N
 
 
 def finish(conn: sqlite3.Connection, claim: Claim) -> None:
-    """End the job: errors that this pass did not meet are gone, and where every row failed so has the job.
+    """End the job; after every row, errors not met are gone, and where every row failed so has the job.
 
     A successor that is complete by it takes the place of the collection that it replaces.
     """
     with transaction(conn):
-        forget_unmet(conn, claim.collection_id, claim.job_id)
-        job = jobs.get_job(conn, claim.job_id)
-        status, reason = jobs.FINISHED, None
-        if job.failed and not (job.embedded or job.reused or job.unchanged):
-            message = conn.execute(
-                "select message from _embed_errors where collection_id = ? order by rowid limit 1",
-                (claim.collection_id,),
-            ).fetchone()
-            status, reason = jobs.FAILED, f"Every row failed: {message[0]}" if message else "Every row failed"
-            conn.execute("update _embed_jobs set position = null where id = ?", (job.id,))  # resumed, it tries again
+        status, reason = (jobs.FINISHED, None) if claim.listing else _verdict(conn, claim)
         jobs.end(conn, claim.job_id, claim.owner, status, reason)
         collection = collection_by_id(conn, claim.collection_id)
         if collection.replaces is not None and status == jobs.FINISHED and is_complete(conn, collection):
             take_place(conn, collection)
+
+
+def _verdict(conn: sqlite3.Connection, claim: Claim) -> tuple[str, str | None]:
+    """How a pass over every row has ended, and why."""
+    forget_unmet(conn, claim.collection_id, claim.job_id)
+    job = jobs.get_job(conn, claim.job_id)
+    if not job.failed or job.embedded or job.reused or job.unchanged:
+        return jobs.FINISHED, None
+    message = conn.execute(
+        "select message from _embed_errors where collection_id = ? order by rowid limit 1", (claim.collection_id,)
+    ).fetchone()
+    conn.execute("update _embed_jobs set position = null where id = ?", (job.id,))  # resumed, it tries again
+    return jobs.FAILED, f"Every row failed: {message[0]}" if message else "Every row failed"
 
 
 def _position_json(conn: sqlite3.Connection, claim: Claim, stretch: Stretch) -> str:

@@ -9,7 +9,7 @@ from ..collections import now
 from ..errors import NotFound
 from ..schema import has_schema
 from ..transactions import transaction
-from .job import FIELDS, PENDING, Job
+from .job import FIELDS, PENDING, ROWS, Job
 
 # A pending job waits while another of its collection runs, even one whose lease has run out: that one goes first.
 CLAIMABLE = """(
@@ -20,12 +20,12 @@ CLAIMABLE = """(
 )"""
 
 
-def create_job(conn: sqlite3.Connection, collection_id: int, *, actor: str | None = None) -> Job:
+def create_job(conn: sqlite3.Connection, collection_id: int, *, kind: str = ROWS, actor: str | None = None) -> Job:
     """A new job, pending."""
     with transaction(conn):
         cursor = conn.execute(
-            "insert into _embed_jobs (collection_id, status, actor, created) values (?, ?, ?, ?)",
-            (collection_id, PENDING, actor, now()),
+            "insert into _embed_jobs (collection_id, kind, status, actor, created) values (?, ?, ?, ?, ?)",
+            (collection_id, kind, PENDING, actor, now()),
         )
         return get_job(conn, int(cursor.lastrowid or 0))
 

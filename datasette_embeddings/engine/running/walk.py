@@ -22,6 +22,7 @@ from ..saving import Claim, Outcome
 from ..tables import source_table
 from ..transactions import is_passing
 from .asking import Asking
+from .listings import listing_of
 from .pace import SORTED_TOGETHER, Pace, Recent
 from .waiting import Patience, Stopping
 
@@ -75,7 +76,8 @@ class Walk:
             if self.stop.is_set():
                 self.access.write(lambda conn: jobs.release(conn, self.job.id, self.owner))
                 return True
-            self._sweep()
+            if self.claim.listing is None:
+                self._sweep()
         except TableChanged:
             return False  # what is unchanged costs next to nothing
         self.access.write(lambda conn: saving.finish(conn, self.claim))
@@ -91,11 +93,14 @@ class Walk:
             source = source_table(conn, collection.table)
             _check_key(conn, collection.vector_table, [key.stored for key in source.keys], source.name)
             dimensions = self.asking.dimensions or self.asking.model.dimensions
-            self.source = make_source(conn, collection, reader(source, collection), dimensions)
-            self.claim = Claim(self.job.id, self.owner, collection.id, source, self.source.schema_version)
             job = jobs.get_job(conn, self.job.id)
+            listing = listing_of(conn, job, collection, source)
+            self.source = make_source(conn, collection, reader(source, collection), dimensions, listing)
+            self.claim = Claim(job.id, self.owner, collection.id, source, self.source.schema_version, listing)
             self.start = saving.start_of(conn, job, source)
-            return count_rows(conn, source.name) if self.start.after is None else None
+            if self.start.after is not None:
+                return None
+            return listing.count(conn) if listing else count_rows(conn, source.name)
 
         total = self.access.read(look)
         first = None if total is None else (saving.first_position(self.claim), total)
