@@ -92,6 +92,12 @@ def delete_vectors(
     return [row[0] for key in keys for row in conn.execute(sql, key).fetchall()]
 
 
+def row_vectors(conn: sqlite3.Connection, name: str, source: SourceTable, key: tuple[object, ...]) -> list[bytes]:
+    """The vectors of a row, chunk by chunk."""
+    sql = f"select vector from {quote(name)} where {_is_key(source)} order by chunk"
+    return [row[0] for row in conn.execute(sql, key)]
+
+
 def find_vector(conn: sqlite3.Connection, name: str, content_hash: bytes) -> bytes | None:
     """A vector of this content, whichever row it belongs to."""
     row = conn.execute(f"select vector from {quote(name)} where content_hash = ? limit 1", (content_hash,)).fetchone()
