@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ..engine import jobs
 from ..engine.access import FileAccess
-from ..engine.collections import Collection, Definition, create_collection, list_collections
+from ..engine.collections import Collection, Definition, create_collection, every_collection
 from ..engine.errors import NotFound
 from ..engine.models import EmbeddingModel
 from ..engine.running import run_job
@@ -22,6 +22,11 @@ from .progress import Progress
 
 TICK_SECONDS = 0.1  # between two looks at Ctrl-C
 WATCH_SECONDS = 0.5  # between two looks at another process's job
+
+
+# Within one transaction, so that a server's worker, which looks for jobs all the time, is never quicker: the
+# collection, its job, and whether this owner could claim that.
+Take = Callable[[sqlite3.Connection, str], tuple[Collection, jobs.Job, bool]]
 
 
 @dataclass(frozen=True)
@@ -42,13 +47,13 @@ class Pass:
         access: FileAccess,
         owner: str,
         find_model: Callable[[str], EmbeddingModel],
-        wish: Wish,
+        take: Take,
         interrupts: Interrupts,
         progress: Progress,
     ) -> None:
         self.access, self.owner, self.find_model = access, owner, find_model
         self.interrupts, self.progress = interrupts, progress
-        self.collection, self.job, self.is_ours = access.write(lambda conn: take(conn, wish, owner))
+        self.collection, self.job, self.is_ours = access.write(lambda conn: take(conn, owner))
         self._introduce()
 
     def to_the_end(self) -> None:
@@ -85,7 +90,7 @@ class Pass:
             self._watch()
 
     def _refuse_if_gone(self) -> None:
-        if self.collection.id not in {collection.id for collection in self.access.read(list_collections)}:
+        if self.collection.id not in {collection.id for collection in self.access.read(every_collection)}:
             raise NotFound(f"{self.collection.name} was removed while it was being embedded")
 
     def _run(self) -> None:
@@ -118,12 +123,15 @@ class Pass:
 
 
 def take(conn: sqlite3.Connection, wish: Wish, owner: str) -> tuple[Collection, jobs.Job, bool]:
-    """The collection, its unfinished job or a new one, and whether we could claim that.
-
-    All in one transaction: a server's worker, which looks for jobs all the time, is never quicker.
-    """
+    """The collection that was wished for, with its job."""
     with transaction(conn):
         collection, _ = create_collection(conn, wish.definition, name=wish.name, alias=wish.alias, plugin=wish.plugin)
+        return go_on(conn, collection, owner)
+
+
+def go_on(conn: sqlite3.Connection, collection: Collection, owner: str) -> tuple[Collection, jobs.Job, bool]:
+    """The collection, its unfinished job or a new one, and whether we could claim that."""
+    with transaction(conn):
         job = jobs.latest_job(conn, collection.id)
         if job is None or job.status not in (jobs.PENDING, jobs.RUNNING, jobs.PAUSED):
             job = jobs.create_job(conn, collection.id)
