@@ -12,7 +12,7 @@ from . import secrets
 from .config import Config, read_config
 from .engine.errors import EmbedError, KeyRefused, UnknownModel, describe, raising
 from .engine.keys import shows_key, without_keys
-from .engine.models import EmbeddingModel, is_ready, keep_key_in, register_as
+from .engine.models import EmbeddingModel, is_ready, keep_key_in, lasting_fault, register_as
 from .engine.prices import price_of
 
 PREFIX = "datasette-embed-"  # of the names of our model plugins
@@ -60,7 +60,7 @@ class RegisteredModel:
             self.model.get_key()
         except KeyRefused as error:
             return str(error)
-        return None
+        return lasting_fault(self.model)
 
 
 @dataclass(frozen=True)

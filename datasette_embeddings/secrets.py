@@ -62,7 +62,7 @@ class StoredKey:
         """Where a person puts it, where datasette-secrets is set up."""
         from datasette_secrets import get_config
 
-        return f"as {self._name} on {self._datasette.urls.path('/-/secrets')}" if get_config(self._datasette) else None
+        return f"as {self._name} on the page /-/secrets" if get_config(self._datasette) else None
 
     def find(self) -> str | None:
         """The secret, or None: at most KEPT_SECONDS old, or else the last one known while a newer is looked for."""

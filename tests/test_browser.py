@@ -170,6 +170,19 @@ def test_narrow_screens(server, page, hold):
     assert page.evaluate(SMALL) == []
 
 
+def test_models_on_narrow_screens(server, page):
+    """At 375 pixels every cell of the list of models stands below the one before it, with its heading beside it."""
+    page.set_viewport_size(NARROW)
+    page.goto(server.url + "/-/embed")
+    cells = page.locator("tr:has(> [data-label='Longest text'])").first.locator("td")
+    tops = [box["y"] for box in (cells.nth(n).bounding_box() for n in range(cells.count()))]
+    assert tops == sorted(set(tops))
+    headings = "cells => cells.map(cell => getComputedStyle(cell, '::before').content.slice(1, -1))"
+    assert cells.evaluate_all(headings) == [
+        *("Model", "Also called", "From", "Takes", "Dimensions", "Longest text", "Runs", "State")
+    ]
+
+
 def test_every_input_has_a_label(server, page):
     """A screen reader can name every control of the form."""
     page.goto(server.url + "/data/notes/-/embed")

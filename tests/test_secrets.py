@@ -98,7 +98,7 @@ async def test_a_key_that_is_missing(with_secrets):
         model.get_key()
     assert str(caught.value) == (
         "The model needs-key needs the key 'fake': put it under \"keys\" in the configuration of the plugin "
-        "datasette-embed, or as FAKE_MODELS_KEY on /-/secrets, or set the environment variable FAKE_MODELS_KEY"
+        "datasette-embed, or as FAKE_MODELS_KEY on the page /-/secrets, or set the environment variable FAKE_MODELS_KEY"
     )
     (shown,) = (await clients.get_json(datasette, "/-/embed.json", ROOT))["models"]
     assert shown["missing"] == str(caught.value)

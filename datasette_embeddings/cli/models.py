@@ -39,8 +39,8 @@ def _lines(model: dict) -> str:
     kinds = " and ".join(kind for kind in ("text", "binary") if model[kind])
     facts = [
         kinds,
-        f"{model['dimensions']} dimensions" if model["dimensions"] else None,
-        f"at most {model['max_tokens']:,} tokens" if model["max_tokens"] else None,
+        f"{model['dimensions']} dimensions" if model["dimensions"] else "dimensions known once used",
+        f"reads {model['max_tokens']:,} tokens" if model["max_tokens"] else "longest text not known",
         "calls another server" if model["remote"] else "runs here",
         f"{dollars(price)} for a million tokens" if (price := model["price_per_million_tokens"]) else None,
         "the default" if model["default"] else None,

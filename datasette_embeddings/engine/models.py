@@ -16,6 +16,7 @@ from .errors import (
     ModelError,
     ModelLoadError,
     ModelResultError,
+    ModelUnavailable,
     describe,
     raising,
 )
@@ -37,6 +38,7 @@ class LoadState:
         self.ready = False
         self.loading = False
         self.keys: set[str] = set()  # that the model was given: no error may tell one
+        self.fault: str | None = None  # what kept it from working the last time, and will again
 
 
 class EmbeddingModel(ABC):
@@ -164,6 +166,11 @@ def is_ready(model: EmbeddingModel) -> bool:
     return model._load_state.ready
 
 
+def lasting_fault(model: EmbeddingModel) -> str | None:
+    """What kept the model from working the last time, where that was more than one content: a ModelUnavailable."""
+    return model._load_state.fault
+
+
 def _has_load(model: EmbeddingModel) -> bool:
     return type(model).load is not EmbeddingModel.load
 
@@ -206,17 +213,23 @@ def _telling(
     except Exception as error:
         if raising():
             raise
-        keys = _keys(model)
-        if isinstance(error, KeyRefused) and model._key_store:
-            model._key_store.forget()
+        keys, passes = _keys(model), isinstance(error, passing)
         leaking = shows_key(error, keys)
-        if not isinstance(error, passing):
-            message = f"The model {model.model_id} {what}: {without_keys(describe(error), keys)}"
-            raise kind(message) from (None if leaking else error)
+        told = error if passes else kind(f"The model {model.model_id} {what}: {describe(error)}")
         if leaking:
-            error.args = (without_keys(str(error), keys),)
-            raise error from None
-        raise
+            told.args = (without_keys(str(told), keys),)
+        _note(model, told)
+        if passes and not leaking:
+            raise
+        raise told from (None if leaking else error)
+    model._load_state.fault = None
+
+
+def _note(model: EmbeddingModel, error: Exception) -> None:
+    if isinstance(error, KeyRefused) and model._key_store:
+        model._key_store.forget()
+    if isinstance(error, ModelUnavailable):
+        model._load_state.fault = str(error)
 
 
 def _keys(model: EmbeddingModel) -> set[str]:

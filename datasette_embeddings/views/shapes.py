@@ -58,4 +58,5 @@ def actions(job: Job | None) -> list[str]:
 
 def models_json(registry: Registry) -> list[dict[str, Any]]:
     """Every model of this instance."""
-    return [entry.as_json() for entry in registry.models]
+    models = [entry.as_json() for entry in registry.models]
+    return [{**model, "missing": model["missing"] and without_folders(model["missing"])} for model in models]

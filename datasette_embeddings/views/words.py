@@ -10,8 +10,8 @@ from ..engine.preview import Cut, Preview
 from ..wording import counted, progress_text
 
 # The folders of an absolute path: in quotes up to the last slash, for they may hold blanks; elsewhere not those of a
-# URL, whose slashes follow a colon, a slash or a name.
-_FOLDERS = re.compile(r"""(?<=['"])~?/[^'"\n]*/|(?<![\w.:/~])(?:[A-Za-z]:\\(?:[^\\\s]+\\)*|~?/(?:[^\s/'"]+/)+)""")
+# URL, whose slashes follow a colon, a slash or a name, nor those of a page such as /-/secrets.
+_FOLDERS = re.compile(r"""(?<=['"])~?/[^'"\n]*/|(?<![\w.:/~])(?:[A-Za-z]:\\(?:[^\\\s]+\\)*|~?/(?!-/)(?:[^\s/'"]+/)+)""")
 
 
 def without_folders(text: str) -> str:

@@ -12,7 +12,19 @@ def test_each_model_is_described(embed):
     """Every name, where it came from, what it takes, and whether it is ready."""
     text = embed("models", models=[WordLengths()]).stdout
     assert text.startswith("word-lengths\n  aliases: lengths\n  from models_of_this_test")
-    assert text.endswith("  text, 16 dimensions, runs here, the default\n  ready\n")
+    assert text.endswith("  text, 16 dimensions, longest text not known, runs here, the default\n  ready\n")
+
+
+def test_what_a_model_says_of_itself(embed):
+    """A limit is told, dimensions that are not known are said to be so, and so is a server."""
+
+    class Far(ByteCounts):
+        dimensions, max_tokens, remote = None, 8192, True
+
+    assert (
+        "\n  text and binary, dimensions known once used, reads 8,192 tokens, calls another server, the default\n"
+        in embed("models", models=[Far()]).stdout
+    )
 
 
 def test_json(embed):

@@ -1,5 +1,6 @@
 """The lists of collections: what they show to whom, the models, and the way to a form."""
 
+import re
 import sqlite3
 from contextlib import closing
 
@@ -7,6 +8,7 @@ import pytest
 from clients import get, get_json
 from fake_models import ByteCounts, NeedsKey, WordLengths
 
+from datasette_embeddings import ModelError
 from datasette_embeddings.registry import NO_MODELS
 
 ROOT, READER = {"id": "root"}, {"id": "reader"}
@@ -73,7 +75,65 @@ async def test_the_models(make_datasette, notes):
         ("byte-counts", ["bytes"], True, True, False),
         ("needs-key", [], True, False, True),
     ]
-    assert "text and binary" in (await get(datasette, "/-/embed")).text
+
+
+def cells(page):
+    """The list of models: for each its cells, by their headings."""
+    table = page[page.index("<h2>Models</h2>") :]
+    rows = re.findall(r"<tr>\s*<td.*?</tr>", table, re.DOTALL)
+    return [dict(re.findall(r'<td data-label="(.+?)">(.*?)</td>', row)) for row in rows]
+
+
+async def test_all_of_a_model_on_the_page(make_datasette, notes, monkeypatch):
+    """Its names, plugin, kinds, dimensions, longest text, where it runs, and whether it is ready or what is missing."""
+
+    class Far(NeedsKey):
+        model_id, dimensions, max_tokens, supports_binary = "far", None, 8192, True
+
+    class Near(WordLengths):
+        model_id, aliases = "near", ()
+
+    monkeypatch.setenv("FAKE_MODELS_KEY", "any")
+    datasette = make_datasette(notes, models=[Far(), near := Near()])
+    near.embed("a")
+    far, near = cells((await get(datasette, "/-/embed")).text)
+    assert far.pop("From").startswith("models_of_this_test")
+    assert far == {
+        "Model": "far",
+        "Also called": "\N{EN DASH}",
+        "Takes": "text and binary",
+        "Dimensions": "known once used",
+        "Longest text": "8,192 tokens",
+        "Runs": "on another server",
+        "State": "ready",
+    }
+    shown = [near[heading] for heading in ("Dimensions", "Longest text", "Runs", "State")]
+    assert shown == ["16", "not known", "here", "ready"]
+    monkeypatch.delenv("FAKE_MODELS_KEY")
+    far, _ = cells((await get(datasette, "/-/embed")).text)
+    assert far["Runs"] == "on another server"
+    assert "set the environment variable FAKE_MODELS_KEY" in far["State"]
+
+
+async def test_a_model_that_could_not_be_loaded(make_datasette, notes):
+    """The list says what went wrong the last time, until it goes well, and without the folders of this machine."""
+
+    class Unweighed(WordLengths):
+        weights = None
+
+        def load(self):
+            if not self.weights:
+                raise OSError("'/home/somebody/weights' is not there")
+
+    datasette = make_datasette(notes, models=[model := Unweighed()])
+    assert cells((await get(datasette, "/-/embed")).text)[0]["State"] == "loaded when first used"
+    with pytest.raises(ModelError):
+        model.embed("a")
+    (shown,) = (await get_json(datasette, "/-/embed.json"))["models"]
+    assert shown["missing"] == "The model word-lengths could not be loaded: '…/weights' is not there"
+    model.weights = True
+    model.embed("a")
+    assert cells((await get(datasette, "/-/embed")).text)[0]["State"] == "ready"
 
 
 async def test_no_model(make_datasette, notes):

@@ -51,6 +51,7 @@ def test_what_is_cut_off():
         ("https://api.example.com/v1/embeddings refused", "https://api.example.com/v1/embeddings refused"),
         ("sentence-transformers/all-MiniLM-L6-v2 and 3/4/5", "sentence-transformers/all-MiniLM-L6-v2 and 3/4/5"),
         ("and/or, 1/2", "and/or, 1/2"),
+        ("put it on /-/secrets, or", "put it on /-/secrets, or"),
     ],
 )
 def test_folders_are_left_out(message, shown):
