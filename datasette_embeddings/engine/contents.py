@@ -38,21 +38,26 @@ class Recipe:
             blank = not value.strip() if isinstance(value, str) else not value
             return value if isinstance(value, bytes | str) and not blank else None
         if not self.pieces:
-            text = self._join(values)
+            text = self.text(values)
             return text if text.strip() else None
         if all(value is None or not str(value).strip() for value in values):
             return None
-        return "".join(self._piece(piece, values) for piece in self.pieces)
+        return self.dressed(values, self.text(values))
 
-    def _join(self, values: Sequence[object]) -> str:
+    @property
+    def is_divisible(self) -> bool:
+        """Whether a part of the joined columns can stand in a content of its own."""
+        return not self.binary and (not self.pieces or None in self.pieces)
+
+    def text(self, values: Sequence[object]) -> str:
+        """The joined columns: what is cut into chunks."""
         return "\n".join([str(value) for value in values[: self.joined] if value is not None])
 
-    def _piece(self, piece: str | int | None, values: Sequence[object]) -> str:
-        if isinstance(piece, str):
-            return piece
-        if piece is None:
-            return self._join(values)
-        return "" if values[piece] is None else str(values[piece])
+    def dressed(self, values: Sequence[object], chunk: str) -> str:
+        """The content that a chunk of this row's text becomes."""
+        if not self.pieces:
+            return chunk
+        return "".join([chunk if piece is None else _filled(piece, values) for piece in self.pieces])
 
 
 def make_recipe(
@@ -76,6 +81,12 @@ def make_recipe(
     if all(isinstance(piece, str) for piece in pieces):
         raise BadTemplate(f"The template names no column of {table}; write a column as {{{{ {known[0]} }}}}")
     return Recipe(tuple(reads), len(joined), tuple(pieces))
+
+
+def _filled(piece: str | int, values: Sequence[object]) -> str:
+    if isinstance(piece, str):
+        return piece
+    return "" if values[piece] is None else str(values[piece])
 
 
 def _read(reads: list[str], column: str) -> int:
