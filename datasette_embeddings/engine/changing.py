@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from . import jobs
 from .collections import (
     Collection,
     Definition,
     collection_by_id,
+    define,
     erase,
     every_collection,
     get_collection,
@@ -18,6 +20,7 @@ from .collections import (
 )
 from .errors import Conflict
 from .identifiers import quote
+from .models import EmbeddingModel
 from .schema import ensure_schema
 from .transactions import transaction
 
@@ -52,6 +55,19 @@ def begin_change(
         return collection_by_id(conn, made.id)
 
 
+def changed(
+    conn: sqlite3.Connection,
+    collection: Collection,
+    model: EmbeddingModel,
+    columns: Sequence[str] | None = None,
+    template: str | None = None,
+) -> Definition:
+    """The collection's definition by this model, with the columns and the template that were said; "" is no template."""
+    present = collection.definition
+    dressed = present.template if template is None else template
+    return define(conn, collection.table, columns or present.columns, dressed, model)
+
+
 def cancel_change(conn: sqlite3.Connection, collection: Collection) -> None:
     """Remove the successor with all that was embedded for it: the collection stays as it is."""
     with transaction(conn):
@@ -59,6 +75,16 @@ def cancel_change(conn: sqlite3.Connection, collection: Collection) -> None:
         if successor is None:
             raise Conflict(f"{collection.name!r} is not being changed")
         erase(conn, successor)
+
+
+def accept_change(conn: sqlite3.Connection, collection: Collection) -> Collection:
+    """Make a change that came to its end with rows that failed: those will have no vector."""
+    with transaction(conn):
+        successor = successor_of(conn, collection)
+        job = jobs.latest_job(conn, successor.id) if successor else None
+        if successor is None or job is None or job.status != jobs.FINISHED:
+            raise Conflict(f"There is no change of {collection.name!r} that has come to its end")
+        return take_place(conn, successor)
 
 
 def take_place(conn: sqlite3.Connection, successor: Collection) -> Collection:
