@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from . import change, content, models, rebuild, remove, search, status, table
 
+COMMANDS = (
+    models.models,
+    table.table,
+    change.change,
+    search.search,
+    search.similar,
+    status.status,
+    rebuild.rebuild,
+    remove.remove,
+)
+
 
 def register(cli):
     """Add the group to Datasette's own commands."""
-    searching = (search.search, search.similar)
-    for command in (
-        models.models,
-        table.table,
-        change.change,
-        *searching,
-        status.status,
-        rebuild.rebuild,
-        remove.remove,
-    ):
+    for command in COMMANDS:
         content.embed.add_command(command)
     cli.add_command(content.embed)

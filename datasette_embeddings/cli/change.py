@@ -1,4 +1,4 @@
-"""`datasette embed change`: another model, template or columns for a collection, which serves until that is complete."""
+"""`datasette embed change`: a collection by another model or template, while the old vectors go on serving."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def changed(
     columns: Sequence[str] | None = None,
     template: str | None = None,
 ) -> Definition:
-    """The collection's definition by this model, with the columns and the template that were said; "" is no template."""
+    """Its definition by this model, with the columns and the template that were said; "" takes the template away."""
     present = collection.definition
     dressed = present.template if template is None else template
     return define(conn, collection.table, columns or present.columns, dressed, model)
