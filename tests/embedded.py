@@ -38,12 +38,12 @@ def read(path, sql, *values):
         return conn.execute(sql, values).fetchall()
 
 
-def create(path, table, columns, model, template=None, name=None):
-    """The collection, new or not, and a new pending job for it."""
+def create(path, table, columns, model, template=None, name=None, **options):
+    """The collection, new or not, and a new pending job for it, made with these options."""
     with FileAccess(path) as access:
         definition = access.read(lambda conn: define(conn, table, columns, template, model))
         collection, _ = access.write(lambda conn: create_collection(conn, definition, name=name))
-        return collection, access.write(lambda conn: jobs.create_job(conn, collection.id))
+        return collection, access.write(lambda conn: jobs.create_job(conn, collection.id, **options))
 
 
 def run(path, job, model, owner="test", **options):

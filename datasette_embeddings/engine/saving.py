@@ -41,11 +41,12 @@ def save(
     batch: Batch,
     outcomes: Mapping[bytes, Outcome],
     asked: int,
+    tokens: int,
     rate: float | None,
 ) -> None:
     """Write the batch and move the job on; LeaseLost or TableChanged leave the file as it was.
 
-    `asked` is how many contents the model was given for it.
+    `asked` is how many contents the model was given for it, and `tokens` how many these had, where they are priced.
     """
     rest = batch.completes or Stretch()
     made, failures = _sorted_outcomes(batch, outcomes)
@@ -53,7 +54,7 @@ def save(
     with transaction(conn):
         if not claim.source.stable and schema_version(conn) != claim.schema_version:
             raise TableChanged("The table changed its shape, or the file was vacuumed")
-        written = _write_vectors(conn, claim, [*rest.known, *made])
+        written = _write_vectors(conn, claim.collection_id, claim.source, [*rest.known, *made])
         collection = collection_by_id(conn, claim.collection_id)
         gone = [*rest.stale, *_without_vector(failures)]
         removed = delete_vectors(conn, collection.vector_table, claim.source, gone)
@@ -72,10 +73,19 @@ def save(
             failed=len(failures),
             removed=len(removed),
             contents=asked,
+            tokens=tokens,
         )
         if batch.completes:
             jobs.move(conn, claim.job_id, _position_json(conn, claim, batch.completes))
             _settle(conn, claim, batch.completes)
+
+
+def keep_vectors(
+    conn: sqlite3.Connection, collection_id: int, source: SourceTable, vectors: Sequence[StoredVector]
+) -> None:
+    """Write vectors that no job has made, in the caller's transaction."""
+    written = _write_vectors(conn, collection_id, source, vectors)
+    _changed(conn, collection_by_id(conn, collection_id), written, [])
 
 
 def _settle(conn: sqlite3.Connection, claim: Claim, stretch: Stretch) -> None:
@@ -176,15 +186,17 @@ def _sorted_outcomes(batch: Batch, outcomes: Mapping[bytes, Outcome]) -> tuple[l
     return made, failures
 
 
-def _write_vectors(conn: sqlite3.Connection, claim: Claim, vectors: Sequence[StoredVector]) -> dict[int, bytes]:
+def _write_vectors(
+    conn: sqlite3.Connection, collection_id: int, source: SourceTable, vectors: Sequence[StoredVector]
+) -> dict[int, bytes]:
     if not vectors:
         return {}
-    collection = collection_by_id(conn, claim.collection_id)
+    collection = collection_by_id(conn, collection_id)
     if collection.dimensions is None:
         conn.execute(
             "update _embed_collections set dimensions = ? where id = ?", (len(vectors[0].vector) // 4, collection.id)
         )
-    return save_vectors(conn, collection.vector_table, claim.source, vectors)
+    return save_vectors(conn, collection.vector_table, source, vectors)
 
 
 def _changed(

@@ -67,6 +67,8 @@ _VERSION_2 = (
     """alter table _embed_collections add column
     follow integer not null default 0 /* 1: triggers note the rows that change */""",
     """alter table _embed_collections add column
+    shape text /* of the table when every row was last compared, as a hash; lost: changes went unnoted since */""",
+    """alter table _embed_collections add column
     chunking text /* JSON: how longer texts are cut; null: not at all */""",
     """alter table _embed_collections add column
     fingerprint blob /* a probe text's vector: other weights make another one; empty: reuse no older vectors */""",
@@ -80,6 +82,8 @@ _VERSION_2 = (
     max_cost real /* in US dollars, that this job may spend */""",
     """alter table _embed_jobs add column
     max_rows integer /* that this job may hand to the model */""",
+    """alter table _embed_jobs add column
+    cause text /* a sentence: why it was begun, where nobody asked for it */""",
     """alter table _embed_errors add column
     attempts integer not null default 1 /* how often the row has failed with this content */""",
     """alter table _embed_errors add column

@@ -3,6 +3,7 @@
 from .actions import act
 from .job import CANCELLED, COUNTS, FAILED, FINISHED, NOTED, PAUSED, PENDING, RETRIED, ROWS, RUNNING, Job, counts
 from .leases import advance, begin, check, claim, end, explain, is_ours, move, new_owner, release, renew
+from .limits import NOTHING, Given, Limits, check_affordable
 from .stored import claimable_job, create_job, get_job, latest_job
 
 __all__ = [
@@ -11,16 +12,20 @@ __all__ = [
     "FAILED",
     "FINISHED",
     "NOTED",
+    "NOTHING",
     "PAUSED",
     "PENDING",
     "RETRIED",
     "ROWS",
     "RUNNING",
+    "Given",
     "Job",
+    "Limits",
     "act",
     "advance",
     "begin",
     "check",
+    "check_affordable",
     "claim",
     "claimable_job",
     "counts",

@@ -8,6 +8,7 @@ from ..collections import now
 from ..errors import Conflict, EmbedError
 from ..transactions import transaction
 from .job import CANCELLED, FAILED, PAUSED, PENDING, RUNNING, Job
+from .limits import NOTHING, Given
 from .stored import get_job, latest_job
 
 # action: (statuses it may be taken in, status it leads to)
@@ -18,10 +19,10 @@ _ACTIONS = {
 }
 
 
-def act(conn: sqlite3.Connection, collection_id: int, action: str) -> Job:
+def act(conn: sqlite3.Connection, collection_id: int, action: str, limits: Given = NOTHING) -> Job:
     """Pause, resume or cancel the collection's jobs, those that wait behind the running one too.
 
-    Conflict where the status of the newest forbids it.
+    Conflict where the status of the newest forbids it. What is given of `limits` is the newest's from then on.
     """
     if action not in _ACTIONS:
         raise EmbedError(f"There is no action {action!r}; the actions are pause, resume, cancel, update and delete")
@@ -37,6 +38,11 @@ def act(conn: sqlite3.Connection, collection_id: int, action: str) -> Job:
             " owner = case ? when 'cancelled' then null else owner end"
             f" where collection_id = ? and (id = ? or status in ({', '.join('?' * len(others))}))",
             (after, now(), now() if after == CANCELLED else None, after, collection_id, job.id, *others),
+        )
+        limited = job.limits.changed(limits)
+        conn.execute(
+            "update _embed_jobs set max_cost = ?, max_rows = ? where id = ?",
+            (limited.max_cost, limited.max_rows, job.id),
         )
         return get_job(conn, job.id)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from .limits import Limits
+
 PENDING = "pending"  # waits for a worker
 RUNNING = "running"  # a worker holds its lease
 PAUSED = "paused"  # by a person, or by a full disk or a lock; goes on where it stopped
@@ -50,6 +52,12 @@ class Job:
     tokens: int = 0
     max_cost: float | None = None
     max_rows: int | None = None
+    cause: str | None = None
+
+    @property
+    def limits(self) -> Limits:
+        """What it may hand to the model, and spend there."""
+        return Limits(self.max_cost, self.max_rows)
 
     @property
     def is_active(self) -> bool:

@@ -10,6 +10,7 @@ from ..errors import NotFound
 from ..schema import has_schema
 from ..transactions import transaction
 from .job import FIELDS, PENDING, ROWS, Job
+from .limits import NOTHING, Given, Limits
 
 # A pending job waits while another of its collection runs, even one whose lease has run out: that one goes first.
 CLAIMABLE = """(
@@ -20,12 +21,23 @@ CLAIMABLE = """(
 )"""
 
 
-def create_job(conn: sqlite3.Connection, collection_id: int, *, kind: str = ROWS, actor: str | None = None) -> Job:
-    """A new job, pending."""
+def create_job(
+    conn: sqlite3.Connection,
+    collection_id: int,
+    *,
+    kind: str = ROWS,
+    actor: str | None = None,
+    cause: str | None = None,
+    limits: Given = NOTHING,
+) -> Job:
+    """A new job, pending; of the limits, those that are not given are those of the collection's job before."""
     with transaction(conn):
+        before = latest_job(conn, collection_id)
+        limited = (before.limits if before else Limits()).changed(limits)
         cursor = conn.execute(
-            "insert into _embed_jobs (collection_id, kind, status, actor, created) values (?, ?, ?, ?, ?)",
-            (collection_id, kind, PENDING, actor, now()),
+            "insert into _embed_jobs (collection_id, kind, status, actor, cause, created, max_cost, max_rows)"
+            " values (?, ?, ?, ?, ?, ?, ?, ?)",
+            (collection_id, kind, PENDING, actor, cause, now(), limited.max_cost, limited.max_rows),
         )
         return get_job(conn, int(cursor.lastrowid or 0))
 
@@ -39,10 +51,10 @@ def get_job(conn: sqlite3.Connection, job_id: int) -> Job:
 
 
 def latest_job(conn: sqlite3.Connection, collection_id: int) -> Job | None:
-    """The job to show for a collection: the running one, else the newest."""
+    """The job to show for a collection: the running one, else the newest, but no finished one over noted rows."""
     row = conn.execute(
         f"select {FIELDS} from _embed_jobs as j where collection_id = ?"
-        " order by status = 'running' desc, id desc limit 1",
+        " order by status = 'running' desc, kind = 'noted' and status = 'finished', id desc limit 1",
         (collection_id,),
     ).fetchone()
     return Job(*row) if row else None

@@ -13,6 +13,7 @@ from ..access import Access
 from ..errors import EmbedError, LeaseLost, NotFound, raising
 from ..models import EmbeddingModel
 from ..transactions import is_passing
+from .budget import LimitReached
 from .lease import kept_lease
 from .walk import Walk
 
@@ -40,6 +41,8 @@ def run_job(
             Walk(access, job, owner, find_model, stop, on_progress).all()
     except LeaseLost:
         pass  # paused, cancelled, deleted or taken over: whoever did it has said so in the job
+    except LimitReached as limit:
+        _end(access, job.id, owner, jobs.PAUSED, str(limit), stop)
     except Exception as error:
         _answer(access, job, owner, error, stop)
     return _as_it_stands(access, job)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from .. import jobs, saving
 from ..access import Access
 from ..batches import Batch, Stretch, TableChanged, make_source
 from ..collections import collection_by_id
+from ..contents import Content
 from ..errors import CannotEmbed, EmbedError
 from ..fingerprint import inherit, recognise
 from ..models import EmbeddingModel
@@ -22,6 +23,7 @@ from ..saving import Claim, Outcome
 from ..tables import source_table
 from ..transactions import is_passing
 from .asking import Asking
+from .budget import Budget
 from .listings import listing_of
 from .pace import SORTED_TOGETHER, Pace, Recent
 from .waiting import Patience, Stopping
@@ -34,6 +36,7 @@ class Embedded:
     batch: Batch  # those of its contents that have an outcome
     outcomes: dict[bytes, Outcome]  # by content hash
     asked: int  # contents that the model was given
+    tokens: int  # of these, where they are priced
     fault: EmbedError | None  # what kept the others from it, and ends the walk
 
 
@@ -52,10 +55,12 @@ class Walk:
         self.access, self.job, self.owner = access, job, owner
         self.stop, self.on_progress = stop, on_progress
         collection = access.read(lambda conn: collection_by_id(conn, job.collection_id))
+        present = access.read(lambda conn: jobs.get_job(conn, job.id))
         self.pace = Pace()
         patience = Patience(stop, self._check, self._explain)
         model = find_model(collection.model)
         self.asking = Asking(model, collection.dimensions, self.pace, patience, self._recognise)
+        self.budget = Budget(present, model, binary=collection.definition.binary)
         self.recent = Recent()
 
     def all(self) -> None:
@@ -143,13 +148,14 @@ class Walk:
         stretch = read(self.start.after)
         while stretch is not None:
             again -= stretch.forget(again)
+            self.budget.planned(len(stretch.waiting))
             following = ahead.submit(read, stretch.position)
             yield stretch
             stretch = following.result()
 
     def _next(self, conn: sqlite3.Connection, after: Position | None) -> Stretch | None:
         jobs.check(conn, self.job.id, self.owner)
-        return self.source.next_stretch(conn, after, max(SORTED_TOGETHER, self.pace.target))
+        return self.source.next_stretch(conn, after, self.budget.plan(max(SORTED_TOGETHER, self.pace.target)))
 
     def _embed(self, batch: Batch) -> Embedded:
         """Have the model embed what is new in the batch, and keep what it gave, whatever ends this early."""
@@ -158,23 +164,31 @@ class Walk:
             if (vector := self.recent.get(content_hash)) is not None:
                 outcomes[content_hash] = vector
         fresh = {key: rows[0].content for key, rows in batch.waiting.items() if key not in outcomes}
+        made, tokens, fault = self._ask([content for content in fresh.values() if content is not None])
+        outcomes.update(zip(fresh, made, strict=False))
+        self.recent.add(outcomes)
+        return Embedded(batch.only(outcomes), outcomes, len(made), tokens, fault)
+
+    def _ask(self, contents: Sequence[Content]) -> tuple[list[Outcome], int, EmbedError | None]:
+        """The contents' outcomes, from the first on, their tokens, and what kept the other contents from the model."""
+        tokens = self.budget.fit(contents)
         made: list[Outcome] = []
         fault: EmbedError | None = None
         try:
-            for outcome in self.asking.outcomes([content for content in fresh.values() if content is not None]):
+            for outcome in self.asking.outcomes(contents[: len(tokens)]):
                 made.append(outcome)
         except Stopping:
             pass
         except EmbedError as error:
             fault = error
-        outcomes.update(zip(fresh, self.asking.of_one_length(made), strict=False))
-        self.recent.add(outcomes)
-        return Embedded(batch.only(outcomes), outcomes, len(made), fault)
+        spent = self.budget.spend(tokens[: len(made)])
+        if fault is None and len(made) == len(tokens) < len(contents):
+            fault = self.budget.reached()
+        return self.asking.of_one_length(made), spent, fault
 
     def _save(self, embedded: Embedded, rate: float | None) -> None:
-        self.access.write(
-            lambda conn: saving.save(conn, self.claim, embedded.batch, embedded.outcomes, embedded.asked, rate)
-        )
+        done = (embedded.batch, embedded.outcomes, embedded.asked, embedded.tokens)
+        self.access.write(lambda conn: saving.save(conn, self.claim, *done, rate))
 
     def _check(self) -> None:
         """LeaseLost unless we still run the job."""
