@@ -49,10 +49,10 @@ def sdist(tmp_path_factory):
     return unpacked
 
 
-@pytest.mark.parametrize("folder", ["datasette_embeddings/templates", "datasette_embeddings/static"])
-def test_the_wheel_holds_templates_and_static_files(wheel, folder):
+@pytest.mark.parametrize("folder", ["templates", "static", "cli/skeleton"])
+def test_the_wheel_holds_all_that_is_no_code(wheel, folder):
     """Every template and static file is in the wheel, although templates/ is a symlink."""
-    assert files(folder) <= set(wheel)
+    assert files(f"datasette_embeddings/{folder}") <= set(wheel)
 
 
 def test_the_wheel_names_its_entry_point(wheel):

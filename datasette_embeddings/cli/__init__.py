@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import change, content, models, rebuild, remove, search, status, table
+from . import change, content, models, new_plugin, rebuild, remove, search, status, table
 
 COMMANDS = (
     models.models,
@@ -13,6 +13,7 @@ COMMANDS = (
     status.status,
     rebuild.rebuild,
     remove.remove,
+    new_plugin.new_plugin,
 )
 
 
