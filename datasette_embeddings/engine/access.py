@@ -56,9 +56,9 @@ class FileAccess:
         self._writing.close()
 
 
-def connect(path: str | Path) -> sqlite3.Connection:
-    """A connection that never creates the file and never fails on text that is not UTF-8."""
-    uri = Path(path).absolute().as_uri() + "?mode=rw"
+def connect(path: str | Path, *, create: bool = False) -> sqlite3.Connection:
+    """A connection that never creates the file unasked and never fails on text that is not UTF-8."""
+    uri = f"{Path(path).absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
     conn = sqlite3.connect(uri, uri=True, timeout=LOCK_SECONDS, check_same_thread=False)
     conn.text_factory = lambda data: data.decode("utf-8", "replace")  # as Datasette's connections
     return conn
