@@ -5,7 +5,7 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from embedded import embed
+from embedded import embed, make_file
 from fake_models import ByteCounts, WordLengths
 from test_browser import NARROW, SMALL
 
@@ -99,6 +99,70 @@ def test_an_image(url, page):
         data,
     )
     assert size == [1024, 512]
+
+
+DRAW = """(colour) => { const c = document.createElement("canvas"); c.width = c.height = 40;
+    const context = c.getContext("2d"); context.fillStyle = colour; context.fillRect(0, 0, 40, 40);
+    return c.toDataURL("image/png").split(",")[1] }"""
+
+
+@pytest.fixture
+def drawings(serve, tmp_path, page):
+    """The address of a server over three drawn pictures and one row that is none, and the red one's bytes."""
+    drawn = [base64.b64decode(page.evaluate(DRAW, colour)) for colour in ("red", "green", "blue")]
+    path = make_file(
+        tmp_path / "drawn.db",
+        "create table drawings (id integer primary key, picture blob)",
+        drawings=list(enumerate([*drawn, b"no picture"], 1)),
+    )
+    embed(path, "drawings", ["picture"], ByteCounts())
+    return f"{serve(args=['-i', path]).url}/drawn/drawings/-/similar", drawn[0]
+
+
+def search_by(page, url, image):
+    """Open the page and send an image."""
+    page.goto(url)
+    page.set_input_files("input[type=file]", {"name": "x.png", "mimeType": "image/png", "buffer": image})
+    page.wait_for_selector(".embed-results")
+
+
+def ids(page):
+    """The ids of the matches, in order."""
+    return [int(text) for text in page.locator(".embed-results td.type-pk").all_inner_texts()]
+
+
+def test_pictures_beside_the_matches(drawings, page):
+    """Each match that is a picture shows it and leads to its row, and the image that was sent is shown too."""
+    url, red = drawings
+    search_by(page, url, red)
+    assert (ids(page)[0], len(ids(page))) == (1, 4)
+    drawn = "e => e.complete && e.naturalWidth === 40"
+    page.wait_for_function(f"[...document.querySelectorAll('.embed-picture')].every({drawn})")
+    assert page.locator(".embed-picture").count() == 4  # three rows, and the image that was sent
+    page.click(".embed-match:has-text('1.000') >> a:has(img)")
+    page.wait_for_url("**/drawn/drawings/1")
+
+
+def test_an_image_stays_when_a_filter_changes(drawings, page):
+    """Applying a filter, and taking one away, searches by the same image; a text typed then takes its place."""
+    url, red = drawings
+    search_by(page, f"{url}?_where=id+%3E+0", red)
+    first = ids(page)
+    page.click("summary:has-text('Filters')")
+    page.select_option("select[name=_filter_column]", "id")
+    page.select_option("select[name=_filter_op]", "lt")
+    page.fill("input[name=_filter_value]", "4")
+    page.click("button:has-text('Apply')")
+    page.wait_for_url("**id__lt=4*")
+    assert ids(page) == [number for number in first if number < 4]
+    assert "like" in page.inner_text("h2")
+    page.click(".embed-others a")
+    page.wait_for_url(lambda address: "_where" not in address)
+    assert ids(page) == [number for number in first if number < 4]
+    page.fill("input[name=q]", "a text")
+    page.press("input[name=q]", "Enter")
+    page.wait_for_url("**q=a+text*")
+    assert page.locator("[data-embed=image-asked]").count() == 0
 
 
 def test_without_javascript(url, browser):

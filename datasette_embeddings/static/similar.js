@@ -65,5 +65,32 @@ function sendImages(form) {
   });
 }
 
+/* On the page of an image's matches: what changes the filters posts the image again. */
+
+function keepImage(form) {
+  const image = document.querySelector("[data-embed-image]");
+  const post = (address) => {
+    image.action = address;
+    image.submit();
+  };
+  document.querySelectorAll("[data-embed=image-asked]").forEach((shown) => {
+    shown.src = `data:image/jpeg;base64,${image.elements.image.value}`;
+  });
+  form.addEventListener("submit", (event) => {
+    if (form.elements.q?.value) return; // a text, asked instead of the image
+    event.preventDefault();
+    const fields = new URLSearchParams(new FormData(form));
+    fields.delete("_mode"); // an image has no words
+    post(`${form.getAttribute("action")}?${fields}`);
+  });
+  document.querySelectorAll(".embed-others a").forEach((link) => {
+    link.addEventListener("click", (event) => {
+      event.preventDefault();
+      post(link.href);
+    });
+  });
+}
+
 document.querySelectorAll("[data-embed-similar]").forEach(linkRows);
+document.querySelectorAll("[data-embed-keep-image]").forEach(keepImage);
 document.querySelectorAll("[data-embed-image]").forEach(sendImages);

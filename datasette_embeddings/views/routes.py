@@ -39,6 +39,9 @@ ROUTES: dict[str, dict[str, Endpoint]] = {
         "GET": Endpoint("view-table", similar.answer),
         "POST": Endpoint("view-table", similar.answer),
     },
+    "/{database}/{table}/-/similar/picture": {
+        "GET": Endpoint("view-table", similar.picture),
+    },
     "/{database}/-/embed/{collection}": {
         "GET": Endpoint("view-table", collection.show),
         "POST": Endpoint(EMBED_TABLE, collection.act),
@@ -46,13 +49,17 @@ ROUTES: dict[str, dict[str, Endpoint]] = {
 }
 
 
-FORMATS = {"/{database}/{table}/-/similar": "json|csv"}  # beside the page; the others have JSON alone
+FORMATS = {  # beside the page; the others have JSON alone
+    "/{database}/{table}/-/similar": "json|csv",
+    "/{database}/{table}/-/similar/picture": "",
+}
 
 
 def pattern(path: str) -> str:
     """The regular expression of a path and its twins; dots in names are tilde-encoded, so .json is never a name."""
     formats = FORMATS.get(path, "json")
-    return "^" + re.sub(r"{(\w+)}", r"(?P<\1>[^/.]+)", path) + rf"(\.(?P<format>{formats}))?$"
+    twins = rf"(\.(?P<format>{formats}))?" if formats else ""
+    return "^" + re.sub(r"{(\w+)}", r"(?P<\1>[^/.]+)", path) + twins + "$"
 
 
 def routes() -> list[tuple[str, Callable]]:
@@ -60,7 +67,8 @@ def routes() -> list[tuple[str, Callable]]:
     return [(pattern(path), answering(endpoints)) for path, endpoints in ROUTES.items()]
 
 
-_JSON = re.compile("(" + "|".join(re.sub(r"{\w+}", "[^/.]+", path) for path in ROUTES) + r")\.json$")
+_JSON_PATHS = [path for path in ROUTES if "json" in FORMATS.get(path, "json")]
+_JSON = re.compile("(" + "|".join(re.sub(r"{\w+}", "[^/.]+", path) for path in _JSON_PATHS) + r")\.json$")
 
 
 def skip_csrf(scope) -> bool:

@@ -3,6 +3,7 @@
 from .filtering import arguments_of
 from .finding import chosen
 from .page import OF_THE_TABLE_PAGE, OURS, answer
+from .pictures import picture
 from .vectors import can_ask
 
-__all__ = ["OF_THE_TABLE_PAGE", "OURS", "answer", "arguments_of", "can_ask", "chosen"]
+__all__ = ["OF_THE_TABLE_PAGE", "OURS", "answer", "arguments_of", "can_ask", "chosen", "picture"]

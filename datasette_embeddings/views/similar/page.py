@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -17,6 +18,7 @@ from .asked import BOTH, MEANING, MODES, SIZE, WORDS, Search, search_of
 from .equivalent import sql_url
 from .filtering import Argument, Filtering, arguments_of, filtering_of, is_filter, unchecked
 from .finding import Found, Ground, find, ground_of
+from .pictures import picture_url
 from .rows import as_csv, labelled, matches_json, path_of, places
 from .vectors import StillLoading, can_ask
 
@@ -34,8 +36,9 @@ _FIELDS = ("_filter_column", "_filter_op", "_filter_value")  # of the form, as o
 
 async def answer(visit: Visit) -> Response:
     """The matches, as a page, JSON or CSV."""
-    if visit.request.method == "GET" and (address := _tidied(visit)):
-        return Response.redirect(address)
+    if address := _tidied(visit):
+        # 307 has the browser post the image again.
+        return Response.redirect(address, status=302 if visit.request.method == "GET" else 307)
     if visit.is_json:
         return await _json(visit)
     if visit.request.url_vars.get("format") == "csv":
@@ -121,6 +124,7 @@ async def _page(visit: Visit) -> Response:
         "collections": ground.collections,
         "modes": await _modes(visit, ground),
         "takes_image": await can_ask(visit, ground.collection, binary=True),
+        "image": base64.b64encode(search.image).decode() if search.image else "",
         "filters": filtering.filters,
         "filter_columns": ground.columns,
         "description": filtering.description,
@@ -173,11 +177,12 @@ async def _results(visit: Visit, ground: Ground, filtering: Filtering, search: S
             {
                 "score": match.score,
                 "places": places(match),
-                "cells": row,
+                "cells": cells,
+                "picture_url": picture_url(visit, ground, row, path_of(match.key)),
                 "url": visit.datasette.urls.row(database, table, path_of(match.key)),
                 "similar_url": _address(visit, [("row", path_of(match.key)), *kept]),
             }
-            for match, row in zip(found.matches, shown, strict=True)
+            for match, row, cells in zip(found.matches, rows, shown, strict=True)
         ],
         "row_url": visit.datasette.urls.row(database, table, path_of(found.key)) if found.key else None,
         "row_name": ", ".join(str(value) for value in found.key) if found.key else None,
