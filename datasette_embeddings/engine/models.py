@@ -154,11 +154,11 @@ def load(model: EmbeddingModel) -> None:
             return
         model._load_state.loading = True
         try:
-            with _telling(model, ModelLoadError, "could not be loaded", (ModelLoadError, KeyRefused, ModelBusy)):
+            with telling(model, ModelLoadError, "could not be loaded", (ModelLoadError, KeyRefused, ModelBusy)):
                 model.load()
         finally:
             model._load_state.loading = False
-        model._load_state.ready = True
+        model._load_state.ready, model._load_state.fault = True, None
 
 
 def is_ready(model: EmbeddingModel) -> bool:
@@ -197,17 +197,19 @@ def _call(model: EmbeddingModel, contents: list[Content], query: bool) -> Matrix
 
 
 def _call_once(model: EmbeddingModel, contents: list[Content], query: bool) -> Matrix:
-    with _telling(model, ModelError, "failed", (ModelError,)):
+    with telling(model, ModelError, "failed"):
         results = model.embed_query_batch(contents) if query else model.embed_batch(contents)
         rows = results if hasattr(results, "shape") else list(results)
-        return checked(f"The model {model.model_id}", rows, len(contents), model.dimensions)
+        vectors = checked(f"The model {model.model_id}", rows, len(contents), model.dimensions)
+    model._load_state.fault = None
+    return vectors
 
 
 @contextmanager
-def _telling(
-    model: EmbeddingModel, kind: type[ModelError], what: str, passing: tuple[type[ModelError], ...]
+def telling(
+    model: EmbeddingModel, kind: type[ModelError], what: str, passing: tuple[type[ModelError], ...] = (ModelError,)
 ) -> Iterator[None]:
-    """What the block raises becomes an error of this kind, unless it is one that may pass; neither shows a key."""
+    """What the model's own code raises in this block becomes an error of this kind, or passes; neither shows a key."""
     try:
         yield
     except Exception as error:
@@ -222,7 +224,6 @@ def _telling(
         if passes and not leaking:
             raise
         raise told from (None if leaking else error)
-    model._load_state.fault = None
 
 
 def _note(model: EmbeddingModel, error: Exception) -> None:
