@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import dataclass
 from typing import Any
 
 from datasette import Response
 
 from .. import compat
 from ..engine import jobs
-from ..engine.collections import delete_collection
+from ..engine.changing import accept_change, cancel_change, successor_of
+from ..engine.collections import Collection, delete_collection, get_collection
 from ..engine.errors import EmbedError
 from ..engine.jobs import Job, create_job, latest_job
+from ..engine.states import one_state
 from ..permissions import may_embed_table
 from ..registry import registry_for
 from ..worker import worker_for
@@ -22,7 +25,7 @@ from .failures import failures
 from .shapes import actions, collection_json, job_json
 from .visit import Urls, Visit, is_writable
 
-ACTIONS = ("pause", "resume", "cancel", "update", "delete")
+ACTIONS = ("pause", "resume", "cancel", "update", "accept", "delete")
 
 
 async def show(visit: Visit) -> Response:
@@ -58,38 +61,66 @@ async def _taken(visit: Visit, action: object) -> dict[str, Any]:
         raise EmbedError(f"There is no action {action!r}; the actions are {', '.join(ACTIONS)}")
     visit.require_writable()
     if action in ("resume", "update"):
-        registry_for(visit.datasette).find(visit.collection.model)
+        subject = await visit.database.execute_fn(lambda conn: successor_of(conn, visit.collection))
+        registry_for(visit.datasette).find((subject or visit.collection).model)
     collection = visit.collection
-
-    def take(conn: sqlite3.Connection) -> Job | None:
-        if action == "delete":
-            delete_collection(conn, collection.name)
-            return None
-        if action == "update":
-            return create_job(conn, collection.id, actor=visit.actor_id)
-        return jobs.act(conn, collection.id, str(action))
-
-    job = await visit.write(take)
+    job = await visit.write(lambda conn: _take(conn, collection, str(action), visit.actor_id))
     worker_for(visit.datasette).wake()
-    if job is None:
+    if action == "delete":
         return {"deleted": collection.name}
     return {"collection": collection_json(collection, visit.database.name), "job": job_json(job)}
 
 
+def _take(conn: sqlite3.Connection, collection: Collection, action: str, actor: str | None) -> Job | None:
+    """Take the action on what grows in the collection's place, where it is being changed; the job to show."""
+    successor = successor_of(conn, collection)
+    if action == "delete":
+        delete_collection(conn, collection.name)
+        return None
+    if action == "accept":
+        return latest_job(conn, accept_change(conn, collection).id)
+    if action == "cancel" and successor:
+        cancel_change(conn, collection)
+        return latest_job(conn, collection.id)
+    subject = successor or collection
+    if action == "update":
+        return create_job(conn, subject.id, actor=actor)
+    return jobs.act(conn, subject.id, action)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A collection, what is to replace it, and their jobs, at one moment."""
+
+    collection: Collection
+    successor: Collection | None
+    last: Job | None  # the collection's own
+    job: Job | None  # to be shown: the successor's, where there is one
+
+
+def _standing(conn: sqlite3.Connection, name: str) -> Standing:
+    with one_state(conn):
+        collection = get_collection(conn, name)
+        successor = successor_of(conn, collection)
+        last = latest_job(conn, collection.id)
+        return Standing(collection, successor, last, latest_job(conn, successor.id) if successor else last)
+
+
 async def _data(visit: Visit) -> dict[str, Any]:
     """All that the JSON says of a collection."""
-    collection, database = visit.collection, visit.database
-    job = await database.execute_fn(lambda conn: latest_job(conn, collection.id))
+    database = visit.database
+    standing = await database.execute_fn(lambda conn: _standing(conn, visit.collection.name))
+    collection, job = standing.collection, standing.job
     rows, exact, problem = None, None, None
     try:
-        counts = await row_counts(visit.datasette, database, collection, job)
+        counts = await row_counts(visit.datasette, database, collection, standing.last)
         names = ("total", "embedded", "pending", "failed", "empty")
         rows, exact = {name: getattr(counts, name) for name in names}, counts.exact
     except (EmbedError, sqlite3.OperationalError) as error:  # the table or a column of it is gone
         problem = str(error)
     writable = is_writable(database)
     may_embed = writable and await may_embed_table(visit.datasette, visit.actor, database.name, collection.table)
-    failed = await database.execute_fn(lambda conn: failures(conn, collection))
+    failed = await database.execute_fn(lambda conn: failures(conn, standing.successor or collection))
     for row in failed["rows"]:
         path = row.pop("row_path")
         row["url"] = visit.datasette.urls.row(database.name, collection.table, path) if path else None
@@ -98,8 +129,9 @@ async def _data(visit: Visit) -> dict[str, Any]:
         "rows": rows,
         "exact": exact,
         "job": job_json(job),
+        "change": collection_json(standing.successor, database.name) if standing.successor else None,
         "errors": failed,
-        "actions": actions(job) if may_embed else [],
+        "actions": actions(job, changing=standing.successor is not None) if may_embed else [],
         "read_only": not writable,
         "problem": problem,
     }

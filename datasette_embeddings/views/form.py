@@ -21,22 +21,24 @@ from .previews import columns_json, preview_json
 from .shapes import collection_json, job_json, models_json
 from .visit import Urls, Visit
 
+FIELDS = ("columns", "template", "model", "collection")
+
 
 async def show(visit: Visit) -> Response:
     """The form, with what the address already says filled in, and what would be embedded."""
     visit.require_writable()
     arguments = visit.request.args
-    fields = {name: arguments.getlist(name) for name in ("columns", "template", "model", "collection")}
+    fields = {name: arguments.getlist(name) for name in FIELDS}
     if not any(fields.values()):
-        return await _form(visit, await _suggested(visit))
-    return await _form(visit, asked_by_fields(fields), strict=True)
+        return await form_page(visit, await _suggested(visit))
+    return await form_page(visit, asked_by_fields(fields), strict=True)
 
 
 async def create(visit: Visit) -> Response:
     """Make the collection, or find the one of the same definition, and a job for it."""
     if visit.is_json:
         visit.require_writable()
-        body = await json_object(visit.request, ("columns", "template", "model", "collection"))
+        body = await json_object(visit.request, FIELDS)
         collection, job, new = await _embed(visit, asked_by_json(body))
         shown = {"collection": collection_json(collection, visit.database.name), "job": job_json(job)}
         return visit.json(shown, 201 if new else 200)
@@ -44,11 +46,11 @@ async def create(visit: Visit) -> Response:
     visit.require_writable()
     asked = asked_by_fields(fields)
     if "preview" in fields:
-        return await _form(visit, asked, strict=True)
+        return await form_page(visit, asked, strict=True)
     try:
         collection, job, new = await _embed(visit, asked)
     except EmbedError as error:
-        return await _form(visit, asked, error=error)
+        return await form_page(visit, asked, error=error)
     return Response.redirect(Urls(visit.datasette).collection(visit.database.name, collection.name), status=303)
 
 
@@ -82,8 +84,11 @@ async def _suggested(visit: Visit) -> Asked:
     return Asked(tuple(names), model=model)
 
 
-async def _form(visit: Visit, asked: Asked, *, strict: bool = False, error: EmbedError | None = None) -> Response:
-    """The form with these values; where `strict`, what is wrong with them decides the status."""
+async def form_page(visit: Visit, asked: Asked, *, strict: bool = False, error: EmbedError | None = None) -> Response:
+    """The form with these values, by which the table is embedded or the collection of the visit changed.
+
+    Where `strict`, what is wrong with the values decides the status.
+    """
     registry = registry_for(visit.datasette)
     shown, problem = None, None
     if registry.models:
@@ -109,5 +114,5 @@ async def _form(visit: Visit, asked: Asked, *, strict: bool = False, error: Embe
         return visit.json({"database": visit.database.name, **data})
     if strict:
         error = error or problem
-    context = {**data, "asked": asked, "error": str(error) if error else None}
+    context = {**data, "asked": asked, "changing": visit.collection, "error": str(error) if error else None}
     return await visit.page("embed_form.html", context, error.status if error else 200)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..permissions import EMBED_TABLE
-from . import collection, form, lists, similar
+from . import change, collection, form, lists, similar
 from .answering import answering
 from .visit import Visit
 
@@ -45,6 +45,10 @@ ROUTES: dict[str, dict[str, Endpoint]] = {
     "/{database}/-/embed/{collection}": {
         "GET": Endpoint("view-table", collection.show),
         "POST": Endpoint(EMBED_TABLE, collection.act),
+    },
+    "/{database}/-/embed/{collection}/change": {
+        "GET": Endpoint(EMBED_TABLE, change.show),
+        "POST": Endpoint(EMBED_TABLE, change.begin),
     },
 }
 

@@ -51,9 +51,13 @@ def job_json(job: Job | None) -> dict[str, Any] | None:
     }
 
 
-def actions(job: Job | None) -> list[str]:
-    """What can be done with a collection whose last job this is."""
-    return [*(_ACTIONS[job.status] if job else ("update",)), "delete"]
+def actions(job: Job | None, *, changing: bool = False) -> list[str]:
+    """What can be done with a collection whose last job this is, or the job of what is to replace it."""
+    possible = [*(_ACTIONS[job.status] if job else ("update",)), "delete"]
+    if not changing:
+        return possible
+    ended = ["accept"] if job and job.status == jobs.FINISHED else []
+    return [*ended, *possible, *(["cancel"] if "cancel" not in possible else [])]
 
 
 def models_json(registry: Registry) -> list[dict[str, Any]]:

@@ -131,6 +131,10 @@ class Urls:
         """One collection."""
         return self.datasette.urls.database(database) + "/-/embed/" + tilde_encode(name)
 
+    def change(self, database: str, name: str) -> str:
+        """The form by which a collection is changed."""
+        return self.collection(database, name) + "/change"
+
 
 def is_writable(database) -> bool:
     """False where the database is immutable, or its file may not be written by this process."""

@@ -16,6 +16,7 @@ TABLES = ("notes", "other", "secret")
 BODIES = {  # what to post to each route
     "/{database}/{table}/-/embed": {"columns": ["title"]},
     "/{database}/-/embed/{collection}": {"action": "update"},
+    "/{database}/-/embed/{collection}/change": {"columns": ["body"]},
     "/{database}/{table}/-/similar": {"row": "1"},
 }
 ARGUMENTS = {("/{database}/{table}/-/similar", "GET"): "?row=1"}  # what to ask of each endpoint
@@ -43,8 +44,9 @@ def expected(path, permission, table, actor):
         return (404,) if "{collection}" in path else (403,)
     if path.endswith("/picture"):
         return (404,)  # a table of texts has none, which only those are told who may see it
-    may_embed = actor == ROOT or (actor == GRANTED and table == "notes")
-    return SEEN if permission == "view-table" or may_embed else (403,)
+    if permission != "view-table" and not (actor == ROOT or (actor == GRANTED and table == "notes")):
+        return (403,)
+    return (*SEEN, 409) if path.endswith("/change") else SEEN  # 409: somebody else began one before
 
 
 @pytest.fixture
