@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import change, content, models, new_plugin, rebuild, remove, search, status, table
+from . import change, content, export_llm, import_llm, models, new_plugin, rebuild, remove, search, status, table
 
 COMMANDS = (
     models.models,
@@ -11,6 +11,8 @@ COMMANDS = (
     search.search,
     search.similar,
     status.status,
+    export_llm.export_llm,
+    import_llm.import_llm,
     rebuild.rebuild,
     remove.remove,
     new_plugin.new_plugin,

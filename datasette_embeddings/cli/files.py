@@ -20,7 +20,7 @@ from .instance import open_instance
 @contextlib.contextmanager
 def open_database(path: str, config: str | None, plugins_dir: str | None) -> Iterator[tuple[Any, FileAccess]]:
     """A Datasette over the file, and connections of our own to it, which no setting of a server limits."""
-    _check(path)
+    check_file(path)
 
     def prepare(conn: sqlite3.Connection) -> None:
         # As Datasette's own: a key column may need a plugin's collation, a generated column its function.
@@ -32,7 +32,8 @@ def open_database(path: str, config: str | None, plugins_dir: str | None) -> Ite
         yield datasette, access
 
 
-def _check(path: str) -> None:
+def check_file(path: str) -> None:
+    """EmbedError unless there is a SQLite database that can be read."""
     name = click.format_filename(path)
     if Path(path).is_dir():
         raise EmbedError(f"{name} is a folder, not a database")

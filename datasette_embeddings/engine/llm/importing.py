@@ -99,7 +99,7 @@ class Importer:
             length = decode(embedding).size
         except VectorError:
             return NO_VECTOR
-        return None if length == self.length else f"{length} dimensions instead of {self.length}"
+        return None if length == self.length else f"a vector of {length} instead of {self.length} dimensions"
 
 
 def _most_common_length(file: sqlite3.Connection, theirs: LLMCollection) -> int | None:

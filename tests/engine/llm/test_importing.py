@@ -86,7 +86,7 @@ def test_ragged_and_foreign_rows(tmp_path, file, take):
     tally = take(path)
     assert vectors(path, "notes") == {1: [1.0, 2.0], 2: [3.0, 4.0]}
     assert dict(tally.left_out) == {
-        "3 dimensions instead of 2": 1,
+        "a vector of 3 instead of 2 dimensions": 1,
         NO_VECTOR: 4,
         CHANGED: 1,
         EMPTY: 1,
@@ -99,9 +99,9 @@ def test_the_models_own_length_goes_before_the_most_common(notes, file, take):
     """What has not the length of the model's vectors, or of those that are there, is not taken over."""
     collection(file, **{"1": ([1.0, 2.0], "Bread"), "2": ([3.0, 4.0], "Bicycles"), "3": ([5.0, 6.0, 7.0], "Birds")})
     create(notes, "notes", ["title"], Numbers())
-    assert take(notes, dimensions=3).left_out == {"2 dimensions instead of 3": 2}
+    assert take(notes, dimensions=3).left_out == {"a vector of 2 instead of 3 dimensions": 2}
     assert vectors(notes, "notes") == {3: [5.0, 6.0, 7.0]}
-    assert take(notes, dimensions=2).left_out == {"2 dimensions instead of 3": 2}
+    assert take(notes, dimensions=2).left_out == {"a vector of 2 instead of 3 dimensions": 2}
 
 
 def test_a_vector_that_is_stale_gives_way(notes, file, take):
