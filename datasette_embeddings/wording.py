@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from .engine import jobs
+from .engine.estimate import Estimate
 from .engine.jobs import Job
+from .engine.prices import cost_of, dollars
 
 
 def counted(number: int, noun: str) -> str:
@@ -23,8 +25,33 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600:,} h {whole % 3600 // 60} min"
 
 
+def estimate_text(found: Estimate) -> str:
+    """What the model would be given, what that costs where it has a price, and how far that is known."""
+    survey = found.survey
+    about = "" if survey.seen is None else "about "
+    text = f"{about}{counted(survey.contents, 'content')} would go to the model"
+    if found.cost is not None and found.tokens is not None:
+        roughly = "" if found.is_exact else "about "
+        text += f": {roughly}{counted(found.tokens, 'token')}, {roughly}{dollars(found.cost)}"
+    sentences = [text]
+    if survey.stored:
+        verb = "is" if survey.stored == 1 else "are"
+        sentences.append(f"{about}{survey.stored:,} more {verb} stored already, or equal to one of these")
+    if survey.seen is not None:
+        sentences.append(f"estimated from {counted(survey.seen, 'row')} of the table")
+    if found.cost is not None and not found.counted:
+        sentences.append("tokens are estimated by length")
+    return ". ".join(sentence[0].upper() + sentence[1:] for sentence in sentences)
+
+
+def spent_text(job: Job, price: float) -> str:
+    """What a job has handed to a model with a price, and what that cost, with its limit."""
+    limit = f" of {dollars(job.max_cost)}" if job.max_cost is not None else ""
+    return f"{counted(job.tokens, 'token')}, {dollars(cost_of(job.tokens, price))}{limit}"
+
+
 def progress_text(job: Job) -> str:
-    """How far a job has come: rows, while it gets on the rate and the time left, failures; "" before rows are counted."""
+    """How far a job has come: rows, while it gets on rate and time left, failures; "" before rows are counted."""
     if job.rows_total is None:
         return ""
     parts = [f"{job.rows_done:,} of {counted(job.rows_total, 'row')}"]

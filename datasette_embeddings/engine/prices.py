@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from .contents import Content
 from .errors import raising
 from .models import EmbeddingModel
@@ -21,35 +19,35 @@ def cost_of(tokens: int, price: float) -> float:
     return tokens * price / 1_000_000
 
 
-def counts_tokens(model: EmbeddingModel) -> bool:
-    """Whether the model counts tokens itself; else they are estimated."""
-    return type(model).count_tokens is not EmbeddingModel.count_tokens
+class TokenCounter:
+    """How many tokens a content has: as the model counts them, else by its length; binary has none."""
 
+    def __init__(self, model: EmbeddingModel) -> None:
+        self._model = model
+        self.counts = type(model).count_tokens is not EmbeddingModel.count_tokens  # False: tokens are estimated
 
-def token_counter(model: EmbeddingModel) -> Callable[[Content], int]:
-    """How many tokens a content has: as the model counts them, else by its length; binary has none.
-
-    A tokenizer that fails is not asked again: what is only counted must not keep anything from being embedded.
-    """
-    asks = counts_tokens(model)
-
-    def tokens(content: Content) -> int:
-        nonlocal asks
+    def __call__(self, content: Content) -> int:
         if isinstance(content, bytes):
             return 0
-        if asks:
-            try:
-                counted = model.count_tokens(content)
-            except Exception:
-                if raising():
-                    raise
-                counted = None
-            if counted is not None:
-                return counted
-            asks = False
-        return -(-len(content.encode("utf-8", "surrogatepass")) // BYTES_PER_TOKEN)
+        counted = self._counted(content) if self.counts else None
+        if counted is not None:
+            return counted
+        self.counts = False
+        return -(-size_of(content) // BYTES_PER_TOKEN)
 
-    return tokens
+    def _counted(self, content: str) -> int | None:
+        """None where the tokenizer fails: what is only counted must not keep anything from being embedded."""
+        try:
+            return self._model.count_tokens(content)
+        except Exception:
+            if raising():
+                raise
+            return None
+
+
+def size_of(content: Content) -> int:
+    """Bytes, of a text as UTF-8."""
+    return len(content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass"))
 
 
 def dollars(amount: float) -> str:

@@ -8,7 +8,7 @@ from ..contents import Content
 from ..errors import EmbedError
 from ..jobs import Job
 from ..models import EmbeddingModel
-from ..prices import cost_of, dollars, price_of, token_counter
+from ..prices import TokenCounter, cost_of, dollars, price_of
 
 GO_ON = "With another limit, or with none, the job goes on where it stopped"
 
@@ -24,7 +24,7 @@ class Budget:
         self._limits, self._contents, self._tokens = job.limits, job.contents, job.tokens
         self._planned = job.contents
         self._price = price_of(model, binary=binary)
-        self._count = token_counter(model)
+        self._count = TokenCounter(model)
         if self._limits.max_cost is not None and self._price is None:
             raise LimitReached(
                 f"The model {model.model_id} names no price any more, so the limit of "

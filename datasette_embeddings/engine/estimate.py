@@ -1,0 +1,160 @@
+"""What a job would hand to the model, before it begins: contents, tokens and their price, less what is stored."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from .collections import Definition, every_collection
+from .contents import Content, Recipe, content_hash, make_recipe
+from .fingerprint import is_same_model
+from .identifiers import quote
+from .models import EmbeddingModel
+from .prices import TokenCounter, cost_of, price_of, size_of
+from .rows import count_rows, selected
+from .tables import SourceTable, source_table
+from .vector_table import find_vector
+
+READ_SECONDS = 0.5  # for reading the table whole; then as much again for a sample of it
+COUNT_SECONDS = 0.5  # for counting tokens
+SAMPLE_SIZE = 4_000_000  # bytes of the contents whose tokens are counted
+PLACES = 200  # in the table, evenly spread, at which a sample is taken
+STRIDE = 77  # from each of these to the next that is looked at; has no factor in common with PLACES
+ROWS_A_PLACE = 10
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What the rows of a table would come to."""
+
+    contents: int  # that the model would be given
+    stored: int  # contents that cost nothing: they are stored already, or those of another row
+    size: int  # bytes of the contents for the model
+    sample: tuple[Content, ...]  # the first of these
+    seen: int | None = None  # rows that all this is estimated from; None: every row was read
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the model would be given, and what that costs."""
+
+    survey: Survey
+    tokens: int | None  # None, as the cost, where there is no price
+    cost: float | None  # US dollars
+    counted: bool  # by the model itself; False: estimated by length
+    is_exact: bool  # every row was read, and every token counted
+
+
+def survey(
+    conn: sqlite3.Connection, definition: Definition, model: EmbeddingModel, seconds: float = READ_SECONDS
+) -> Survey:
+    """Read the table as a job would, whole within so many seconds; else a sample of it, in as many again."""
+    source = source_table(conn, definition.table)
+    recipe = make_recipe(source.name, source.names, definition.columns, definition.template, binary=definition.binary)
+    known = _known_tables(conn, definition, model)
+    tally = _Tally(conn, recipe, known)
+    if tally.read(_every_row(conn, source, recipe), seconds):
+        return tally.survey()
+    if source.rowid is not None:  # the first rows say little of the others, which may be newer or longer
+        tally = _Tally(conn, recipe, known)
+        tally.read(_spread_rows(conn, source, recipe), seconds)
+    return tally.survey(count_rows(conn, source.name))
+
+
+def estimate(found: Survey, model: EmbeddingModel, *, binary: bool = False, seconds: float = COUNT_SECONDS) -> Estimate:
+    """Count the tokens, of as many contents as there is time for. May load the model's tokenizer."""
+    price = price_of(model, binary=binary)
+    if price is None:
+        return Estimate(found, None, None, False, found.seen is None)
+    count = TokenCounter(model)
+    tokens = size = done = 0
+    until = None
+    for content in found.sample:
+        tokens, size, done = tokens + count(content), size + size_of(content), done + 1
+        until = until or time.monotonic() + seconds  # the first call may have loaded the model's tokenizer
+        if time.monotonic() > until:
+            break
+    if done < found.contents:
+        tokens = round(tokens * found.size / size) if size else 0
+    is_exact = found.seen is None and done == found.contents and count.counts
+    return Estimate(found, tokens, cost_of(tokens, price), count.counts, is_exact)
+
+
+class _Tally:
+    """Counts contents, and tells which the model would be given."""
+
+    def __init__(self, conn: sqlite3.Connection, recipe: Recipe, known_tables: Sequence[str]) -> None:
+        self._conn, self._recipe, self._known_tables = conn, recipe, known_tables
+        self._met: set[bytes] = set()
+        self._sample: list[Content] = []
+        self._rows = self._stored = self._size = self._sampled = 0
+
+    def read(self, rows: Iterator[Sequence[object]], seconds: float) -> bool:
+        """Count the rows, for so long; True where it was enough for all of them."""
+        until = time.monotonic() + seconds
+        for values in rows:
+            self._rows += 1
+            content = self._recipe.content(values)
+            if content is not None:
+                self._add(content)
+            if self._rows % 100 == 0 and time.monotonic() > until:
+                return False
+        return True
+
+    def survey(self, total: int | None = None) -> Survey:
+        """What was counted; as it would be of `total` rows, if these were only some of them."""
+        scale = 1 if total is None else total / max(1, self._rows)
+        contents, stored, size = (round(number * scale) for number in (len(self._met), self._stored, self._size))
+        return Survey(contents, stored, size, tuple(self._sample), None if total is None else self._rows)
+
+    def _add(self, content: Content) -> None:
+        key = content_hash(content)
+        if key in self._met or any(find_vector(self._conn, table, key) is not None for table in self._known_tables):
+            self._stored += 1
+            return
+        self._met.add(key)
+        size = size_of(content)
+        self._size += size
+        if self._sampled < SAMPLE_SIZE:
+            self._sample.append(content)
+            self._sampled += size
+
+
+def _every_row(conn: sqlite3.Connection, source: SourceTable, recipe: Recipe) -> Iterator[Sequence[object]]:
+    walk = ", ".join(f"t.{quote(name)}" for name in source.walk)
+    return conn.execute(f"select {', '.join(selected(recipe))} from {quote(source.name)} as t order by {walk}")
+
+
+def _spread_rows(conn: sqlite3.Connection, source: SourceTable, recipe: Recipe) -> Iterator[Sequence[object]]:
+    """Rows from many places of the table, none of them twice; the first few come from all over it too."""
+    table, rowid = quote(source.name), f"t.{quote(str(source.rowid))}"
+    first, last = (
+        conn.execute(f"select {rowid} from {table} as t order by {rowid} {order} limit 1").fetchone()[0]
+        for order in ("asc", "desc")
+    )
+    sql = (
+        f"select {rowid}, {', '.join(selected(recipe))} from {table} as t"
+        f" where {rowid} >= ? order by {rowid} limit {ROWS_A_PLACE}"
+    )
+    taken = set()
+    for step in range(PLACES):
+        start = first + (last - first) * (step * STRIDE % PLACES) // PLACES
+        for found, *values in conn.execute(sql, (start,)):
+            if found not in taken:
+                taken.add(found)
+                yield values
+
+
+def _known_tables(conn: sqlite3.Connection, definition: Definition, model: EmbeddingModel) -> list[str]:
+    """The vector tables that a job of this definition would take vectors from."""
+    of_model = [collection for collection in every_collection(conn) if collection.model == definition.model]
+    own = next((collection for collection in of_model if collection.definition == definition), None)
+    like = own or max((c for c in of_model if c.fingerprint), key=lambda c: c.id, default=None)
+    dimensions = (own.dimensions if own else None) or model.dimensions
+    return [
+        other.vector_table
+        for other in of_model
+        if other is own or (like and other.dimensions == dimensions and is_same_model(other, like))
+    ]
