@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from itertools import groupby, islice
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from ..exact import cosines
 from ..identifiers import quote
 from ..rows import reader, selected
 from ..tables import SourceTable
-from .matches import Key
+from .matches import Key, sort_key
 
 BATCH = 2_000  # candidates read at a time: 3 MB at 384 dimensions, so that no k takes all memory
 
@@ -50,6 +51,14 @@ def scored(
         for row, score in zip(rows, scores.tolist(), strict=True):
             if score == score:  # not NaN
                 yield Candidate(row[0], tuple(row[3:]), row[1], score)
+
+
+def in_order(candidates: Iterable[Candidate]) -> Iterator[Candidate]:
+    """Best first, those of equal scores in order of their keys."""
+    score = attrgetter("score")
+    for _, equal in groupby(sorted(candidates, key=score, reverse=True), key=score):
+        tied = list(equal)  # seldom more than one
+        yield from tied if len(tied) == 1 else sorted(tied, key=lambda found: sort_key(found.score, found.key))
 
 
 def current(

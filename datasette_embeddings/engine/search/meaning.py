@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterable
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,8 @@ from ..tables import SourceTable, source_table
 from ..vectors import decode
 from .among import Among
 from .caches import Caches, Opener
-from .candidates import Candidate, current, scored
-from .matches import Key, Match, check_count, sort_key
+from .candidates import Candidate, current, in_order, scored
+from .matches import Key, Match, check_count
 from .views import View
 
 # Codes worth rescoring for ten matches, and for each of many more; docs/search-internals.md has the measurement.
@@ -150,7 +151,7 @@ class _Round:
             self.scored[candidate.vector_id] = candidate
 
     def _best(self, k: int, certain: int) -> list[Match]:
-        order = sorted(self.scored.values(), key=lambda found: sort_key(found.score, found.key))[:certain]
+        order = list(islice(in_order(self.scored.values()), certain))
         matches: list[Match] = []
         for start in range(0, len(order), max(k, 1)):  # most stand the check, so most searches check once
             part = order[start : start + k]
