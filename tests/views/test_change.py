@@ -46,7 +46,7 @@ async def test_by_the_form(make, working, wait_for_status):
     fields = {"columns": "title", "template": "", "model": "byte-counts"}
     response = await post_form(datasette, PAGE, fields, ROOT)
     assert (response.status_code, response.headers["location"]) == (303, "/data/-/embed/notes")
-    assert "Being changed: embedded by byte-counts" in (await get(datasette, "/data/-/embed/notes", ROOT)).text
+    assert "Being changed: embedded anew by byte-counts" in (await get(datasette, "/data/-/embed/notes", ROOT)).text
     working(datasette)
     data = await wait_for_status(datasette, COLLECTION, "finished", actor=ROOT)
     assert data["collection"]["model"] == "byte-counts"
