@@ -2,6 +2,7 @@
 
 const LONGEST_SIDE = 1024; // pixels; models look at a few hundred
 const LARGE = 500_000; // bytes that are sent as they are
+const AGAIN = 3000; // milliseconds until a model that loads is asked again
 
 /* The table page: "similar" beside the link of each row. Without this file the row's own page has it. */
 
@@ -94,3 +95,4 @@ function keepImage(form) {
 document.querySelectorAll("[data-embed-similar]").forEach(linkRows);
 document.querySelectorAll("[data-embed-keep-image]").forEach(keepImage);
 document.querySelectorAll("[data-embed-image]").forEach(sendImages);
+document.querySelectorAll("[data-embed-again]").forEach((form) => setTimeout(() => form.submit(), AGAIN));

@@ -2,6 +2,7 @@
 
 import base64
 import sqlite3
+import threading
 from contextlib import closing
 
 import pytest
@@ -9,6 +10,7 @@ from clients import get, post_form
 from fake_models import ByteCounts, WordLengths
 
 from datasette_embeddings.views.similar import pictures as shown
+from datasette_embeddings.views.similar import vectors
 
 # The smallest GIF, and what only begins like a picture: what a browser makes of it is the browser's business.
 GIF = base64.b64decode("R0lGODlhAQABAIAAAP///wAAACwAAAAAAQABAAACAkQBADs=")
@@ -126,3 +128,24 @@ async def test_filters_beside_an_image(searchable):
     second = await post_form(searchable, first.headers["location"], image, ROOT)
     assert (second.status_code, second.text.count('<td class="embed-match"')) == (200, 2)
     assert f'name="image" value="{image["image"]}"' in second.text
+
+
+class Loading(ByteCounts):
+    """Stops inside load() until `loaded.set()`."""
+
+    def __init__(self):
+        self.loaded = threading.Event()
+
+    def load(self):
+        assert self.loaded.wait(30)
+
+
+async def test_a_model_that_loads(make_datasette, pictures, monkeypatch):
+    """The page that says so asks again by the image, where a reload of its address would ask by nothing."""
+    monkeypatch.setattr(vectors, "LOAD_SECONDS", 0.05)
+    datasette = make_datasette(pictures, models=[model := Loading(), WordLengths()])
+    image = base64.b64encode(GIF).decode()
+    page = await post_form(datasette, "/data/pictures/-/similar", {"image": image}, ROOT)
+    model.loaded.set()
+    assert (page.status_code, "http-equiv" in page.text) == (503, False)
+    assert f'name="image" value="{image}"' in page.text.split("data-embed-again")[1]
