@@ -66,7 +66,7 @@ class FromLLM:
         self._takes_key = takes_key(model)
 
     def embed_batch(self, contents: list[Any]) -> list[Any]:
-        """The vectors of LLM's model; a fault of one that needs a key is told without that key."""
+        """The vectors of LLM's model; the faults of one that needs a key are told apart."""
         contents = [encodable(content) for content in contents]
         if self.needs_key is None:
             with one_at_a_time:
@@ -75,17 +75,14 @@ class FromLLM:
         try:
             return list(self._embed(contents, key))
         except Exception as error:
-            # Without the cause: that would be printed with the key in it.
-            raise fault(self.model_id, error, key) from None
+            raise fault(self.model_id, error) from error
 
     def get_key(self) -> str | None:
-        """The key: from the configuration, else from `llm keys`, else from the environment; or KeyRefused."""
-        import llm
-
+        """The key: from the configuration, else from `llm keys`, else from where ours are; or KeyRefused."""
         from datasette_embeddings import KeyRefused
 
-        if self.needs_key is not None and self.key is None and (stored := llm.load_keys().get(self.needs_key)):
-            return stored
+        if self.needs_key is not None and self.key is None and (key := stored_key(self.needs_key)):
+            return key
         try:
             return super().get_key()
         except KeyRefused as error:
@@ -178,6 +175,18 @@ def aliases_of_the_user() -> defaultdict[str, list[str]]:
     return aliases
 
 
+def stored_key(name: str) -> str | None:
+    """What `llm keys set` keeps under this name; KeyRefused where that cannot be read."""
+    import llm
+
+    from datasette_embeddings import KeyRefused
+
+    try:
+        return llm.load_keys().get(name)
+    except (OSError, ValueError) as error:
+        raise KeyRefused(f"The keys that LLM keeps could not be read: {one_line(error)}") from error
+
+
 @functools.cache  # LLM asks again for each model that it looks up, and would have the weights loaded again
 def models_of_datasette(config: str | None) -> list[Any]:
     """The models of the installed plugins, none of them LLM's, as this configuration file of Datasette's has them."""
@@ -204,11 +213,11 @@ def encodable(content: Any) -> Any:
     return content.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def fault(model_id: str, error: Exception, key: str) -> Exception:
+def fault(model_id: str, error: Exception) -> Exception:
     """Our error for one of a model that calls a server: the key refused, a fault that passes, or any other."""
     from datasette_embeddings import KeyRefused, ModelBusy, ModelError
 
-    message = f"The model {model_id} failed: {one_line(error)}".replace(key, "[the key]")
+    message = f"The model {model_id} failed: {one_line(error)}"
     status, headers = answer(error)
     if status in (401, 403):
         return KeyRefused(message)

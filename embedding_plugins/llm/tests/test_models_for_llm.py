@@ -8,9 +8,12 @@ import datasettes
 import fake_llm_models
 import llm
 import pytest
+from click.testing import CliRunner
+from datasette.cli import cli as datasette
 from embedded import read
 from fake_llm_models import Toy
 from fake_models import ByteCounts, NeedsKey, WordLengths, word_lengths
+from llm.cli import cli as llm_cli
 
 import datasette_embed_llm
 from datasette_embeddings import KeyRefused
@@ -127,21 +130,39 @@ def test_no_model_comes_back(offered):
     toy = fake_llm_models.Plugin("toy-plugin", (Toy(), ()))
     with datasettes.plugins(datasette_embed_llm), fake_llm_models.plugins(toy):
         of_llm = {model.model_id: type(model).__name__ for model in llm.get_embedding_models()}
-        datasette = datasettes.build()
-        of_datasette = [entry.name for entry in registry_for(datasette).models]
-        datasettes.close(datasette)
+        instance = datasettes.build()
+        of_datasette = [entry.name for entry in registry_for(instance).models]
+        datasettes.close(instance)
     ours = {MINILM, "word-lengths"}
     assert {name for name, kind in of_llm.items() if kind == "DatasetteModel"} == ours
     assert ours | {"toy"} <= set(of_datasette)
     assert len(of_datasette) == len(set(of_datasette)) == len(of_llm)
 
 
+@pytest.fixture
+def command(user_path):
+    """command(cli, *args): what a command of LLM's or of ours printed, run in this process."""
+
+    def run(cli, *args):
+        result = CliRunner().invoke(cli, [*map(str, args)])
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    return run
+
+
 @pytest.mark.minilm
-def test_the_commands_of_llm(run_llm, tmp_path):
-    """`llm embed-multi -m minilm` embeds by our model, and `llm similar` finds by it."""
-    database, file = tmp_path / "embeddings.db", tmp_path / "notes.csv"
-    file.write_text("id,text\n1,How to bake bread\n2,Oil the chain of a bicycle\n3,Swifts sleep while they fly\n")
-    run_llm("embed-multi", "notes", file, "-m", "minilm", "-d", database)
-    (line,) = run_llm("similar", "notes", "-c", "a loaf from the oven", "-n", 1, "-d", database).splitlines()
-    assert json.loads(line)["id"] == "1"
-    assert read(database, "select model, length(embedding) from collections, embeddings") == [(MINILM, 4 * 384)] * 3
+def test_there_and_back(run_llm, command, notes, tmp_path):
+    """`llm embed-multi -m minilm` embeds by our model, its vectors are imported, exported again, and found by both."""
+    theirs, ours = tmp_path / "theirs.db", tmp_path / "ours.db"
+    sql = "select id, title, body from data.notes"
+    run_llm("embed-multi", "notes", "-m", "minilm", "-d", theirs, "--attach", "data", notes, "--sql", sql)
+    assert read(theirs, "select model, length(embedding) from collections, embeddings") == [(MINILM, 4 * 384)] * 3
+    assert ": 3 imported" in command(datasette, "embed", "import-llm", notes, "notes", theirs)
+    assert ": 3 exported" in command(datasette, "embed", "export-llm", notes, "notes", ours)
+    neighbours = [json.loads(line) for line in command(llm_cli, "similar", "notes", 1, "-d", ours).splitlines()]
+    matches = json.loads(command(datasette, "embed", "similar", notes, "notes", 1, "-f", "json"))
+    expected = [(str(match["key"][0]), pytest.approx(match["score"])) for match in matches]
+    assert [(found["id"], found["score"]) for found in neighbours] == expected
+    lines = command(llm_cli, "similar", "notes", "-c", "a loaf from the oven", "-d", ours).splitlines()
+    assert json.loads(lines[0])["id"] == "1"

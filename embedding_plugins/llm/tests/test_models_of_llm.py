@@ -1,4 +1,4 @@
-"""LLM's models in Datasette: what they are called, how they are called, and what is told of their faults."""
+"""LLM's models in Datasette: which there are, by which names, and how they are called."""
 
 import json
 import os
@@ -7,10 +7,10 @@ import sys
 
 import pytest
 from embedded import embed, errors
-from fake_llm_models import OlderRemote, OnnxShape, Plugin, Remote, Toy
+from fake_llm_models import OnnxShape, Plugin, Toy
 from fake_models import WordLengths, word_lengths
 
-from datasette_embeddings import EmbedError, KeyRefused, ModelBusy, ModelError
+from datasette_embeddings import EmbedError
 
 OPENAI = ("text-embedding-ada-002", "text-embedding-3-small", "text-embedding-3-large")
 
@@ -150,87 +150,8 @@ def test_more_than_llm_would_hand_over(registry):
     assert [len(call) for call in model.calls] == [100, 100, 50]
 
 
-@pytest.mark.parametrize("kind", [Remote, OlderRemote])
-def test_where_a_key_comes_from(registry, keys, monkeypatch, kind):
-    """The environment gives way to `llm keys`, and that to our configuration; both signatures get it."""
-    model = kind()
-    ours = registry(model).model(model.model_id)
-    monkeypatch.setenv("TOY_KEY", "of the environment")
-    ours.embed("x")
-    keys(toy="of LLM")
-    ours.embed("x")
-    ours.key = "of the configuration"
-    ours.embed("x")
-    assert model.keys == ["of the environment", "of LLM", "of the configuration"]
-
-
-def test_a_key_of_the_configuration(registry):
-    """It is given to the model, and not kept in an object that takes it with each call."""
-    registry(model := Remote(), keys={"toy": "secret"}).model("remote").embed("x")
-    assert (model.keys, model.key) == (["secret"], None)
-
-
-@pytest.mark.parametrize("kind", [Remote, OlderRemote])
-def test_a_key_that_is_missing(registry, kind):
-    """The sentence names the model and the three places for a key, and the model is not called."""
-    model = kind()
-    with pytest.raises(
-        KeyRefused, match=rf'{model.model_id} needs the key .*"keys" .*TOY_KEY, or run `llm keys set toy`'
-    ):
-        registry(model).model(model.model_id).embed("x")
-    assert model.keys == []
-
-
-class Answer(Exception):
-    """An HTTP client's error about an answer of this status."""
-
-    def __init__(self, status, **headers):
-        super().__init__(f"{status} for secret-key")
-        self.response = type("Response", (), {"status_code": status, "headers": headers})()
-
-
-def unreachable():
-    """What an HTTP client raises where nobody listens."""
-    error = RuntimeError("Connection error of secret-key.")
-    error.__cause__ = ConnectionRefusedError()
-    return error
-
-
-@pytest.mark.parametrize(
-    ("error", "kind", "retry_after"),
-    [
-        (Answer(401), KeyRefused, None),
-        (Answer(403), KeyRefused, None),
-        (Answer(429, **{"retry-after": "7"}), ModelBusy, 7.0),
-        (Answer(503, **{"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"}), ModelBusy, None),
-        (unreachable(), ModelBusy, None),
-        (Answer(400), ModelError, None),
-        (ValueError("bad secret-key"), ModelError, None),
-    ],
-    ids=lambda value: str(value) if isinstance(value, Exception) else None,
-)
-@pytest.mark.parametrize("remote", [Remote, OlderRemote])
-def test_faults_of_a_model_with_a_key(registry, remote, error, kind, retry_after):
-    """They are told apart, and name the model and never the key, nor does what led to them."""
-    ours = registry(remote(error), keys={"toy": "secret-key"}).model(remote.model_id)
-    with pytest.raises(ModelError, match=f"The model {remote.model_id} failed: .*the key") as caught:
-        ours.embed("x")
-    assert (type(caught.value), getattr(caught.value, "retry_after", None)) == (kind, retry_after)
-    assert "secret-key" not in str(caught.value)
-    assert caught.value.__cause__ is None
-    assert caught.value.__suppress_context__
-
-
 def test_a_table(registry, notes):
     """Rows are embedded by a model of LLM's as by any other."""
     model = registry(Toy()).model("toy")
     job = embed(notes, "notes", ["title", "body"], model)
     assert (job.status, job.embedded, errors(notes)) == ("finished", 3, [])
-
-
-def test_a_key_is_in_no_row_of_a_job(registry, notes):
-    """A job whose key is refused fails with a sentence that does not show it."""
-    model = registry(Remote(Answer(401)), keys={"toy": "secret-key"}).model("remote")
-    job = embed(notes, "notes", ["title"], model)
-    assert (job.status, job.reason) == ("failed", "The model remote failed: 401 for [the key]")
-    assert b"secret-key" not in notes.read_bytes()
