@@ -6,47 +6,26 @@ import itertools
 import json
 import re
 import sqlite3
-import subprocess
-import sys
-import threading
-import zipfile
 from contextlib import closing
 from dataclasses import fields
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 
 import clients
 import pytest
 import yaml
 from datasette.cli import cli
-from embedded import embed, errors
+from embedded import embed
 from fake_models import WordLengths
+from pages import FENCE, ROOT, blocks, bodies, text
 
 from datasette_embeddings import EmbeddingModel, hookspecs
 from datasette_embeddings.config import Config, read_config
 from datasette_embeddings.engine.access import connect
-from datasette_embeddings.engine.models import embed_contents
 from datasette_embeddings.permissions import may_embed_table
 from datasette_embeddings.registry import registry_for
 from datasette_embeddings.views.routes import ROUTES
 
-ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 EVERYTHING = "\n".join(page.read_text() for page in PAGES)
-FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
-
-
-def text(name):
-    return (ROOT / "docs" / name).read_text()
-
-
-def blocks(name, *kinds):
-    """The fenced blocks of these kinds in a page of docs/, as (kind, text)."""
-    return [(kind, body) for _, kind, body in FENCE.findall(text(name)) if kind in kinds]
-
-
-def bodies(name, kind):
-    return [body for _, body in blocks(name, kind)]
 
 
 # Everything that there is has its place in the documentation.
@@ -229,93 +208,3 @@ async def test_the_json_api_answers_as_shown(notes, make_datasette):
     again = {**request, "columns": ["title"], "collection": "notes"}
     conflict = await clients.post_json(datasette, "/data/notes/-/embed.json", again, root)
     assert (conflict.status_code, conflict.json()) == (409, refused)
-
-
-# Model plugins.
-
-PLUGINS = bodies("writing-a-model-plugin.md", "python")
-
-
-def file_name(code):
-    return re.match(r"# (?:plugins/)?(\w+\.py)\n", code)[1]
-
-
-class Embeddings(BaseHTTPRequestHandler):
-    """A server of the kind that docs/writing-a-model-plugin.md calls: a vector of two numbers for each text."""
-
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        refused = self.headers["authorization"] != "Bearer secret"
-        data = [{"index": n, "embedding": [float(len(text)), 1.0]} for n, text in enumerate(body["input"])]
-        answer = b"{}" if refused else json.dumps({"data": data[::-1]}).encode()
-        self.send_response(401 if refused else 200)
-        self.send_header("content-length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, *args):
-        pass
-
-
-@pytest.fixture
-def server():
-    with HTTPServer(("127.0.0.1", 0), Embeddings) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/v1/embeddings"
-        server.shutdown()
-        thread.join()
-
-
-def registered(code, name, folder, make_datasette, *paths):
-    """The models of a plugin that is saved as this file in a --plugins-dir."""
-    folder.mkdir()
-    (folder / name).write_text(code)
-    return registry_for(make_datasette(*paths, plugins_dir=str(folder))).models
-
-
-@pytest.mark.parametrize("code", PLUGINS, ids=file_name)
-def test_plugins_work_as_written(code, tmp_path, notes, make_datasette, server, monkeypatch):
-    """Every plugin of docs/writing-a-model-plugin.md, saved as a file, embeds a table."""
-    monkeypatch.setenv("EXAMPLE_API_KEY", "secret")
-    (entry,) = registered(code, file_name(code), tmp_path / "plugins", make_datasette, notes)
-    if hasattr(entry.model, "url"):
-        entry.model.url = server
-    assert embed(notes, "notes", ["title", "body"], entry.model).embedded == 3, errors(notes)
-    assert len(embed_contents(entry.model, ["how do I begin?"], query=True)) == 1
-
-
-@pytest.mark.minilm
-def test_the_ported_plugin_registers_its_model(tmp_path, make_datasette, monkeypatch):
-    """The plugin of LLM's documentation, with the changes of the diff, is one of ours."""
-    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")  # read once, when torch is imported, which may be here
-    pytest.importorskip("sentence_transformers")
-    (diff,) = bodies("writing-a-model-plugin.md", "diff")
-    code = "\n".join(line[1:] for line in diff.splitlines() if not line.startswith("-"))
-    (entry,) = registered(code, "ported.py", tmp_path / "plugins", make_datasette)
-    assert (entry.name, entry.aliases) == ("sentence-transformers/all-MiniLM-L6-v2", ("all-MiniLM-L6-v2",))
-
-
-def test_the_package_is_a_plugin(tmp_path):
-    """The pyproject.toml as shown builds a wheel that holds the module and its entry point."""
-    (project,) = bodies("writing-a-model-plugin.md", "toml")
-    (code,) = (code for code in PLUGINS if file_name(code) == "trigrams.py")
-    (tmp_path / "pyproject.toml").write_text(project)
-    (tmp_path / "datasette_embed_trigrams.py").write_text(code)
-    program = "import hatchling.build; print(hatchling.build.build_wheel('.'))"
-    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
-    with zipfile.ZipFile(tmp_path / done.stdout.split()[-1]) as wheel:
-        (points,) = (wheel.read(name).decode() for name in wheel.namelist() if name.endswith("entry_points.txt"))
-        assert points.split() == ["[datasette]", "embed_trigrams", "=", "datasette_embed_trigrams"]
-        assert wheel.read("datasette_embed_trigrams.py").decode() == code
-
-
-def test_a_refused_key_fails_the_job(tmp_path, notes, make_datasette, server, monkeypatch):
-    """The plugin that calls a server says so in the job's reason where that refuses the key."""
-    monkeypatch.setenv("EXAMPLE_API_KEY", "wrong")
-    (code,) = (code for code in PLUGINS if "KeyRefused" in code)
-    (entry,) = registered(code, file_name(code), tmp_path / "plugins", make_datasette)
-    entry.model.url = server
-    job = embed(notes, "notes", ["title"], entry.model)
-    assert (job.status, job.failed) == ("failed", 0)
-    assert "key" in job.reason

@@ -5,29 +5,12 @@ import time
 import unittest
 
 import pytest
+from contracts import broken_promises, contract_of
 from fake_models import ByteCounts, SlowLoading, WordLengths, word_lengths
 
 from datasette_embeddings import ModelError
 from datasette_embeddings.testing import ModelContract
 from datasette_embeddings.testing.answers import cosine_distance
-
-
-def broken_promises(contract):
-    """The names of the contract's tests that fail, with their messages."""
-    failures = {}
-    for name in (name for name in dir(contract) if name.startswith("test_")):
-        try:
-            getattr(contract(), name)()
-        except unittest.SkipTest:
-            pass
-        except Exception as error:
-            failures[name.removeprefix("test_")] = str(error)
-    return failures
-
-
-def contract_of(model, **overridden):
-    """A contract whose cold models are made by this class."""
-    return type("Contract", (ModelContract,), {"make_model": lambda self: model(), **overridden})
 
 
 class TestText(ModelContract):
@@ -266,6 +249,14 @@ def test_a_model_that_may_refuse_odd_texts():
     """A ModelError that names the model will do for it, and nothing else."""
     assert broken_promises(contract_of(Strict, may_refuse_odd_texts=True)) == {}
     assert list(broken_promises(contract_of(Curt, may_refuse_odd_texts=True))) == ["the_empty_string"]
+
+
+def test_a_model_that_is_made_once():
+    """The contract says so where make_model() gives the same model again."""
+    model = WordLengths()
+    failures = broken_promises(contract_of(lambda: model))
+    assert failures == dict.fromkeys(failures, "make_model() should make a new model each time")
+    assert failures.keys() == {"eight_threads_on_a_cold_model", "an_error_names_the_model"}
 
 
 def test_a_model_that_nobody_made():

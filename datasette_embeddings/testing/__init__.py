@@ -45,12 +45,12 @@ class ModelContract:
     may_refuse_odd_texts: bool = False  # a server may: then a ModelError that names the model will do
 
     def make_model(self) -> EmbeddingModel:
-        """A cold model: one that has not loaded yet."""
+        """A cold model: a new one each time, which has not loaded yet."""
         raise NotImplementedError("Override make_model() to return your model")
 
     def make_broken_model(self) -> EmbeddingModel:
         """A model that cannot work: a folder that is not there, a server that is down. By default any that raises."""
-        model = self.make_model()
+        model = self._cold_model()
         model.embed_batch = model.embed_query_batch = _raise  # type: ignore[method-assign]
         return model
 
@@ -145,7 +145,7 @@ class ModelContract:
 
     def test_eight_threads_on_a_cold_model(self):
         """Eight threads that meet a cold model wait for one load, and get the vectors that one alone would get."""
-        model = self.make_model()
+        model = self._cold_model()
         loads = count_calls(model, self.load_method)
         results = in_threads(lambda: [model.embed(content) for content in self.contents])
         assert len(loads) <= 1, f"The model was loaded {len(loads)} times"
@@ -162,6 +162,11 @@ class ModelContract:
             _check_named(model, error)
         else:
             raise AssertionError("A broken model gave a vector")
+
+    def _cold_model(self) -> EmbeddingModel:
+        model = self.make_model()
+        assert model is not self.model, "make_model() should make a new model each time"
+        return model
 
     def _distances(self, content: str | bytes, batch: list[list[float]]) -> list[float]:
         """How far the vector of a content alone is from each of a batch."""
