@@ -102,6 +102,21 @@ def test_two_keys_that_are_written_alike(tmp_path, export):
     assert (ids(export.file), tally.moved, dict(tally.left_out)) == (["7"], 1, {SAME_ID: 1})
 
 
+def test_a_row_of_several_chunks(notes, export):
+    """Each chunk has an id of its own, and no hash: LLM embedded no such content."""
+    embed(notes, "notes", ["title"], WordLengths())
+    write(
+        notes,
+        'insert into "_embed_vectors_notes" (id, chunk, chunk_start, chunk_end, content_hash, vector, row_hash)'
+        " select id, 1, 3, 8, zeroblob(16), ?, content_hash from \"_embed_vectors_notes\" where id = 2",
+        encode([1.0] * 16),
+    )
+    write(notes, 'update "_embed_vectors_notes" set row_hash = content_hash where id = 2 and chunk = 0')
+    assert export(notes, store=True).moved == 4
+    assert ids(export.file) == ["1", "2#0", "2#1", "3"]
+    assert read(export.file, "select count(content), count(content_hash) from embeddings") == [(2, 2)]
+
+
 def test_a_file_that_llm_made(notes, export):
     """Its other collections stay as they are; one of the same name is replaced only if that is wanted."""
     collection(export.file, "other", x=([1.0], "x"))
