@@ -87,7 +87,7 @@ _VERSION_2 = (
     """alter table _embed_errors add column
     attempts integer not null default 1 /* how often the row has failed with this content */""",
     """alter table _embed_errors add column
-    retry_at real /* Unix seconds, from which on it is tried again; null: when somebody asks */""",
+    retry_at real /* Unix seconds, from which on it is tried again; 0: somebody asked; null: when somebody asks */""",
     "create index _embed_errors_key on _embed_errors (collection_id, row_key)",
 )
 _STEPS = (_VERSION_1, _VERSION_2)  # step n leads from version n to n + 1

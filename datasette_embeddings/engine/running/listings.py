@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 
 from .. import jobs
 from ..collections import Collection
 from ..follow.notes import Noted, last_note, notes_of
 from ..listing import Listing
+from ..retries import Due
 from ..tables import SourceTable
 
 
@@ -16,4 +18,6 @@ def listing_of(conn: sqlite3.Connection, job: jobs.Job, collection: Collection, 
     if job.kind == jobs.NOTED:
         notes = notes_of(collection.name, source)
         return Noted(notes, collection.id, last_note(conn, notes))
+    if job.kind == jobs.RETRIED:
+        return Due(collection.id, time.time())
     return None

@@ -1,0 +1,79 @@
+"""Trying rows again that failed: when somebody asks, and by itself after growing pauses."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from . import jobs
+from .errors import Conflict
+from .rows import Key, Position, Row, key_from_json
+from .schema import has_schema
+from .transactions import transaction
+
+# Of collections that have no unfinished job. A job that failed came to its end too where it walked all its rows: every
+# one of them failed by itself.
+_DUE = """
+select e.collection_id from _embed_errors as e
+join _embed_jobs as j on j.id = (select max(id) from _embed_jobs where collection_id = e.collection_id)
+where e.retry_at <= ? and (j.status = 'finished' or (j.status = 'failed' and j.rows_done = j.rows_total))
+and not exists (
+    select 1 from _embed_jobs as other
+    where other.collection_id = e.collection_id and other.status in ('pending', 'running', 'paused')
+)
+limit 1
+"""
+
+
+def retry(
+    conn: sqlite3.Connection, collection_id: int, *, actor: str | None = None, limits: jobs.Given = jobs.NOTHING
+) -> jobs.Job:
+    """A job over every row of the collection that has failed; Conflict where none has."""
+    with transaction(conn):
+        changed = conn.execute("update _embed_errors set retry_at = 0 where collection_id = ?", (collection_id,))
+        if changed.rowcount == 0:
+            raise Conflict("There is nothing to retry: no row has failed")
+        return jobs.create_job(conn, collection_id, kind=jobs.RETRIED, actor=actor, limits=limits)
+
+
+def due_collection(conn: sqlite3.Connection) -> int | None:
+    """The id of a collection of which a row that failed is to be tried again by now.
+
+    Only of one whose last job came to its end: what a person stopped, and what no other row will mend, is left alone.
+    """
+    if not has_schema(conn):
+        return None
+    row = conn.execute(_DUE, (time.time(),)).fetchone()
+    return row[0] if row else None
+
+
+@dataclass(frozen=True)
+class Due:
+    """The listing that a job of kind `failed` walks over: the rows that are to be tried again by a moment."""
+
+    collection_id: int
+    moment: float  # Unix seconds
+
+    def keys(self, conn: sqlite3.Connection, after: Position | None, limit: int) -> Iterator[tuple[Position, Key]]:
+        """Each with its position as it is stored, which no VACUUM changes."""
+        rows = conn.execute(
+            "select position, row_key from _embed_errors where collection_id = ? and retry_at <= ? and position > ?"
+            " order by position limit ?",
+            (self.collection_id, self.moment, *(after or ("",)), limit),
+        )
+        for position, key in rows:
+            yield (position,), key_from_json(key)
+
+    def count(self, conn: sqlite3.Connection) -> int:
+        """How many these are."""
+        sql = "select count(*) from _embed_errors where collection_id = ? and retry_at <= ?"
+        return int(conn.execute(sql, (self.collection_id, self.moment)).fetchone()[0])
+
+    def skips(self, conn: sqlite3.Connection, row: Row) -> bool:
+        """That they failed is why they are here."""
+        return False
+
+    def settle(self, conn: sqlite3.Connection, after: Position | None, until: Position) -> None:
+        """Nothing: a row that failed again is kept until later, and what is known of the others is forgotten."""
