@@ -5,6 +5,7 @@ TORCH ?= torch==2.13.0
 STABLE := .venv
 ALPHA := .venv-alpha
 BENCH := .venv-bench
+SERVERS := .venv-servers
 PLUGINS := $(wildcard embedding_plugins/*/pyproject.toml)
 COGGED := $(shell grep -l '\[\[\[cog' *.md docs/*.md 2>/dev/null)
 COG := $(STABLE)/bin/cog -I docs
@@ -21,7 +22,7 @@ BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help init test test-stable test-alpha lint fix docs demo bench bench-million bench-search bench-quality clean
+.PHONY: help init test test-stable test-alpha test-servers lint fix docs demo bench bench-million bench-search bench-quality clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -49,6 +50,17 @@ test-stable: $(STABLE)/.installed  ## Run it on the stable Datasette
 
 test-alpha: $(ALPHA)/.installed  ## Run it on the newest alpha
 	$(ALPHA)/bin/python -m pytest -o cache_dir=$(ALPHA)/.pytest_cache $(PYTEST_ARGS)
+
+# By itself: a model server has pins of its own, older ones than ours.
+$(SERVERS)/.installed: Makefile
+	test -x $(@D)/bin/pip || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip show -q torch 2>/dev/null || $(@D)/bin/pip install -q $(TORCH)
+	$(@D)/bin/pip install -q "infinity-emb[server,torch]==0.0.78"
+	@touch $@
+
+test-servers: $(STABLE)/.installed $(SERVERS)/.installed  ## Test datasette-embed-openai on a real model server, Infinity
+	INFINITY=$(SERVERS)/bin/infinity_emb $(STABLE)/bin/python -m pytest $(PYTEST_ARGS) \
+		embedding_plugins/openai/tests/test_openai_infinity.py
 
 lint: $(STABLE)/.installed  ## Check style, types, layers and generated tables
 	$(STABLE)/bin/ruff check .
@@ -94,5 +106,5 @@ bench-quality: $(STABLE)/.installed  ## Say how good the matches are on judged t
 	$(STABLE)/bin/python bench/quality.py "$(FOLDER)" $(BENCH_ARGS)
 
 clean:  ## Remove the environments, the demo database and every cache
-	rm -rf $(STABLE) $(ALPHA) $(BENCH) demo.db* dist build .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(STABLE) $(ALPHA) $(BENCH) $(SERVERS) demo.db* dist build .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
