@@ -112,14 +112,16 @@ class Walk:
         self.access.write(lambda conn: jobs.begin(conn, self.job.id, self.owner, self.start.counts, first))
 
     def _embed_rows(self) -> None:
-        with ThreadPoolExecutor(1, "embed-read") as ahead, ThreadPoolExecutor(1, "embed-write") as behind:
+        # One thread that reads and writes: two of them wait for each other (a commit for the reader, both for Python's
+        # lock), and a fast model waits for them.
+        with ThreadPoolExecutor(1, "embed-file") as beside:
             writing: Future[None] | None = None
-            for batch in self._batches(ahead):
+            for batch in self._batches(beside):
                 embedded = self._embed(batch)
                 if writing:
                     writing.result()
                     self._report()
-                writing = behind.submit(self._save, embedded, self.pace.rate(embedded.batch))
+                writing = beside.submit(self._save, embedded, self.pace.rate(embedded.batch))
                 if embedded.fault:
                     writing.result()
                     raise embedded.fault
@@ -127,9 +129,9 @@ class Walk:
                 writing.result()
                 self._report()
 
-    def _batches(self, ahead: ThreadPoolExecutor) -> Iterator[Batch]:
+    def _batches(self, beside: ThreadPoolExecutor) -> Iterator[Batch]:
         """Batches in order, until the last row or until somebody wants the job to stop."""
-        for stretch in self._stretches(ahead):
+        for stretch in self._stretches(beside):
             self.recent.next_stretch()
             for batch in stretch.batches(lambda: self.pace.target):
                 # Each time: it was read while the model worked, and somebody may have paused the job since.
@@ -138,7 +140,7 @@ class Walk:
                 if self.stop.is_set():
                     return
 
-    def _stretches(self, ahead: ThreadPoolExecutor) -> Iterator[Stretch]:
+    def _stretches(self, beside: ThreadPoolExecutor) -> Iterator[Stretch]:
         """Stretches in order; the next one is read while the model works on this one."""
 
         def read(after: Position | None) -> Stretch | None:
@@ -149,7 +151,7 @@ class Walk:
         while stretch is not None:
             again -= stretch.forget(again)
             self.budget.planned(len(stretch.waiting))
-            following = ahead.submit(read, stretch.position)
+            following = beside.submit(read, stretch.position)
             yield stretch
             stretch = following.result()
 
