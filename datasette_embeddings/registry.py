@@ -10,6 +10,7 @@ from datasette.plugins import pm
 
 from . import secrets
 from .config import Config, read_config
+from .engine.collections import Collection
 from .engine.errors import EmbedError, KeyRefused, UnknownModel, describe, raising
 from .engine.keys import shows_key, without_keys
 from .engine.models import EmbeddingModel, is_ready, keep_key_in, lasting_fault, register_as
@@ -101,6 +102,11 @@ class Registry:
     def model(self, name: str) -> EmbeddingModel:
         """The model itself."""
         return self.find(name).model
+
+    def price(self, collection: Collection) -> float | None:
+        """What its model costs, in US dollars for a million tokens; None where that is nothing, or nobody knows."""
+        entry = self._by_name.get(collection.model)
+        return price_of(entry.model, binary=collection.definition.binary) if entry else None
 
     def default(self) -> RegisteredModel:
         """The model where none is named: the configured one, else the only one installed."""

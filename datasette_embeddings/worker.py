@@ -18,6 +18,7 @@ from .engine import jobs
 from .engine.collections import every_collection
 from .engine.errors import EmbedError, LeaseLost, OlderSchema, raising
 from .engine.models import EmbeddingModel, embed_contents, is_ready, load
+from .engine.prices import price_of
 from .engine.running import run_job
 from .engine.schema import migrate
 from .raised import raise_in_server, remember_loop
@@ -173,7 +174,7 @@ class Worker:
 def warm(model: EmbeddingModel) -> None:
     """Make a model ready; one that loads inside embed_batch() gets a word to embed, unless that might cost."""
     load(model)
-    if not is_ready(model) and model.supports_text and not (model.needs_key or model.remote):
+    if not is_ready(model) and model.supports_text and not (model.needs_key or model.remote or price_of(model)):
         embed_contents(model, ["warm"])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import sqlite3
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -194,7 +195,12 @@ def new_token() -> int:
 
 def now() -> str:
     """The present time, UTC, as stored."""
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return utc(time.time())
+
+
+def utc(moment: float) -> str:
+    """Unix seconds as a time in UTC."""
+    return datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def insert_collection(conn: sqlite3.Connection, definition: Definition, name: str, plugin: str | None) -> Collection:

@@ -63,12 +63,23 @@ def survey(
     return tally.survey(count_rows(conn, source.name))
 
 
-def estimate(found: Survey, model: EmbeddingModel, *, binary: bool = False, seconds: float = COUNT_SECONDS) -> Estimate:
-    """Count the tokens, of as many contents as there is time for. May load the model's tokenizer."""
+def estimate(
+    found: Survey,
+    model: EmbeddingModel,
+    *,
+    binary: bool = False,
+    by_length: bool = False,
+    seconds: float = COUNT_SECONDS,
+) -> Estimate:
+    """Count the tokens, of as many contents as there is time for; `by_length` never asks the model's tokenizer.
+
+    The tokenizer may have to be loaded for it.
+    """
     price = price_of(model, binary=binary)
     if price is None:
         return Estimate(found, None, None, False, found.seen is None)
     count = TokenCounter(model)
+    count.counts &= not by_length
     tokens = size = done = 0
     until = None
     for content in found.sample:

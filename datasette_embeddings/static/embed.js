@@ -25,6 +25,7 @@ function followForm(form) {
 
   function showPreview(preview, problem) {
     fill("amount", preview && preview.amount);
+    fill("estimate", preview && preview.estimate && preview.estimate.text);
     fill("warning", preview && preview.warning);
     fill("problem", problem);
     part("preview").hidden = false;
@@ -46,7 +47,7 @@ function followForm(form) {
   }
 
   form.addEventListener("input", (event) => {
-    if (event.target.name === "collection") return;
+    if (["collection", "max_rows", "max_cost"].includes(event.target.name)) return;
     clearTimeout(timer);
     timer = setTimeout(refresh, event.target.name === "template" ? TYPING_MS : 0);
   });
@@ -68,6 +69,7 @@ function followCollection(root) {
 
   function showProgress({ job, rows, exact }) {
     part("progress").textContent = job.progress;
+    if (part("spent")) part("spent").textContent = job.spent;
     const bar = part("bar");
     if (bar && job.rows_total !== null) {
       bar.max = job.rows_total || 1;
@@ -82,7 +84,7 @@ function followCollection(root) {
 
   // Every part as the server now renders it: what changes with a status is worded in one place only.
   async function renew() {
-    const response = await fetch(url);
+    const response = await fetch(url + location.search);
     const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
     const found = fresh.querySelector("[data-embed-collection]");
     if (!found) return showError("This collection cannot be shown any more");
@@ -122,13 +124,20 @@ function followCollection(root) {
     timer = setTimeout(poll, POLL_MS);
   }
 
+  // An empty field lifts its limit; what is no number is sent as it is, for the server to refuse.
+  function limits(form) {
+    const fields = [...form.querySelectorAll("[data-embed-limit]")];
+    const number = (text) => (text && !isNaN(text) ? Number(text) : text || null);
+    return Object.fromEntries(fields.map((field) => [field.name, number(field.value.trim())]));
+  }
+
   async function act(action, button) {
     button.disabled = true;
     try {
       const response = await fetch(`${url}.json`, {
         method: "POST",
         headers: { "content-type": "application/json" },
-        body: JSON.stringify({ action }),
+        body: JSON.stringify({ action, ...(action === "resume" && limits(button.form)) }),
       });
       const data = await response.json();
       await renew();

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
 from ..engine.errors import EmbedError
+from ..engine.jobs import Given
+
+LIMITS = ("max_cost", "max_rows")
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,7 @@ class Asked:
     template: str | None = None
     model: str | None = None
     collection: str | None = None
+    limits: Given = field(default_factory=dict)
 
 
 async def json_object(request, known: tuple[str, ...]) -> dict[str, Any]:
@@ -51,7 +55,17 @@ def asked_by_json(body: dict[str, Any]) -> Asked:
     for value in (*(columns or ()), *texts.values()):
         if value is not None and not _is_unicode(value):
             raise EmbedError(f"{value!r} is not Unicode text: it holds half of a surrogate pair")
-    return Asked(tuple(columns or ()), **texts)
+    return Asked(tuple(columns or ()), **texts, limits=limits_in_json(body))
+
+
+def limits_in_json(body: dict[str, Any]) -> Given:
+    """The limits that a JSON body gives; null lifts one."""
+    return {name: body[name] for name in LIMITS if name in body}
+
+
+def limits_in_fields(fields: dict[str, list[str]]) -> Given:
+    """The limits in the fields of a form; an empty field lifts its limit."""
+    return {name: _number(fields[name][-1].strip()) for name in LIMITS if name in fields}
 
 
 def asked_by_fields(fields: dict[str, list[str]]) -> Asked:
@@ -63,7 +77,19 @@ def asked_by_fields(fields: dict[str, list[str]]) -> Asked:
     template = last("template")
     if template is not None:
         template = template.replace("\r\n", "\n")  # as forms send the end of a line
-    return Asked(tuple(fields.get("columns") or ()), template, last("model"), last("collection"))
+    return Asked(
+        tuple(fields.get("columns") or ()), template, last("model"), last("collection"), limits_in_fields(fields)
+    )
+
+
+def _number(text: str) -> object:
+    """A number; a text that is none comes back as it is, to be refused where limits are."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text or None
 
 
 def _is_unicode(text: str) -> bool:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 
 from datasette import Response
 
 from ..engine.changing import begin_change, changed
 from ..engine.collections import Collection
 from ..engine.errors import EmbedError
-from ..engine.jobs import Job, create_job
+from ..engine.jobs import Job, check_affordable, create_job
 from ..engine.transactions import transaction
 from ..registry import registry_for
 from ..worker import worker_for
-from .asked import Asked, asked_by_fields, asked_by_json, form_fields, json_object
+from .asked import LIMITS, Asked, asked_by_fields, asked_by_json, form_fields, json_object
 from .form import FIELDS, form_page
 from .shapes import collection_json, job_json
 from .visit import Urls, Visit
@@ -33,12 +34,13 @@ async def begin(visit: Visit) -> Response:
     """Make the successor and a job for it."""
     visit.require_writable()
     if visit.is_json:
-        body = await json_object(visit.request, ("columns", "template", "model", "anew"))
+        body = await json_object(visit.request, ("columns", "template", "model", "anew", *LIMITS))
         anew = body.pop("anew", False)
         if not isinstance(anew, bool):
             raise EmbedError("'anew' must be true or false")
         successor, job = await _begin(visit, asked_by_json(body), anew)
-        shown = {"collection": collection_json(visit.collection, visit.database.name), "job": job_json(job)}
+        price = registry_for(visit.datasette).price(successor)
+        shown = {"collection": collection_json(visit.collection, visit.database.name), "job": job_json(job, price)}
         return visit.json({**shown, "change": collection_json(successor, visit.database.name)}, 201)
     fields = await form_fields(visit.request)
     asked = asked_by_fields(fields)
@@ -58,8 +60,9 @@ async def _begin(visit: Visit, asked: Asked, anew: bool) -> tuple[Collection, Jo
     def made(conn: sqlite3.Connection) -> tuple[Collection, Job]:
         with transaction(conn):
             wanted = changed(conn, present, registered.model, asked.columns, asked.template)
+            check_affordable(asked.limits, registered.model, binary=wanted.binary)
             successor = begin_change(conn, present.name, wanted, plugin=registered.plugin, anew=anew)
-            return successor, create_job(conn, successor.id, actor=visit.actor_id)
+            return successor, create_job(conn, successor.id, actor=visit.actor_id, limits=asked.limits)
 
     result = await visit.write(made)
     worker_for(visit.datasette).wake()
@@ -68,4 +71,4 @@ async def _begin(visit: Visit, asked: Asked, anew: bool) -> tuple[Collection, Jo
 
 def _whole(asked: Asked) -> Asked:
     """What a form asks for: a template that was left empty is no template, and not the present one."""
-    return Asked(asked.columns, asked.template or "", asked.model)
+    return replace(asked, template=asked.template or "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from dataclasses import dataclass
 from typing import Any
@@ -13,19 +14,21 @@ from ..engine import jobs
 from ..engine.changing import accept_change, cancel_change, successor_of
 from ..engine.collections import Collection, delete_collection, get_collection
 from ..engine.errors import EmbedError
-from ..engine.jobs import Job, create_job, latest_job
+from ..engine.jobs import NOTHING, Given, Job, check_affordable, create_job, latest_job
+from ..engine.retries import retry
 from ..engine.states import one_state
 from ..permissions import may_embed_table
 from ..registry import registry_for
 from ..worker import worker_for
-from .asked import form_fields, json_object
+from .asked import LIMITS, form_fields, json_object, limits_in_fields, limits_in_json
 from .counts import row_counts
 from .example import example_sql, example_url
 from .failures import failures
 from .shapes import actions, collection_json, job_json
 from .visit import Urls, Visit, is_writable
 
-ACTIONS = ("pause", "resume", "cancel", "update", "accept", "delete")
+LIMITED = ("resume", "update", "retry")  # make the model work, and take limits
+ACTIONS = ("pause", "resume", "cancel", "update", "retry", "accept", "delete")
 
 
 async def show(visit: Visit) -> Response:
@@ -36,15 +39,15 @@ async def show(visit: Visit) -> Response:
 async def act(visit: Visit) -> Response:
     """Take one of the actions; a form asks before it deletes."""
     if visit.is_json:
-        body = await json_object(visit.request, ("action",))
-        return visit.json(await _taken(visit, body.get("action")))
+        body = await json_object(visit.request, ("action", *LIMITS))
+        return visit.json(await _taken(visit, body.get("action"), limits_in_json(body)))
     fields = await form_fields(visit.request)
     action = (fields.get("action") or [""])[-1]
     if action == "delete" and "confirm" not in fields:
         visit.require_writable()
         return await visit.page("embed_delete.html", await _data(visit))
     try:
-        await _taken(visit, action)
+        await _taken(visit, action, limits_in_fields(fields) if action in LIMITED else NOTHING)
     except EmbedError as error:
         return await _shown(visit, error)
     urls, database = Urls(visit.datasette), visit.database.name
@@ -55,23 +58,30 @@ async def act(visit: Visit) -> Response:
     return response
 
 
-async def _taken(visit: Visit, action: object) -> dict[str, Any]:
+async def _taken(visit: Visit, action: object, limits: Given) -> dict[str, Any]:
     """Take the action and wake the worker; what the JSON answers."""
     if action not in ACTIONS:
         raise EmbedError(f"There is no action {action!r}; the actions are {', '.join(ACTIONS)}")
+    if limits and action not in LIMITED:
+        raise EmbedError(f"{' and '.join(limits)} can be given with {', '.join(LIMITED)}, and not with {action}")
     visit.require_writable()
-    if action in ("resume", "update"):
-        subject = await visit.database.execute_fn(lambda conn: successor_of(conn, visit.collection))
-        registry_for(visit.datasette).find((subject or visit.collection).model)
-    collection = visit.collection
-    job = await visit.write(lambda conn: _take(conn, collection, str(action), visit.actor_id))
+    collection, registry = visit.collection, registry_for(visit.datasette)
+    subject = await visit.database.execute_fn(lambda conn: successor_of(conn, collection)) or collection
+    if action in LIMITED:
+        check_affordable(limits, registry.model(subject.model), binary=subject.definition.binary)
+    job = await visit.write(lambda conn: _take(conn, collection, str(action), visit.actor_id, limits))
     worker_for(visit.datasette).wake()
     if action == "delete":
         return {"deleted": collection.name}
-    return {"collection": collection_json(collection, visit.database.name), "job": job_json(job)}
+    return {
+        "collection": collection_json(collection, visit.database.name),
+        "job": job_json(job, registry.price(subject)),
+    }
 
 
-def _take(conn: sqlite3.Connection, collection: Collection, action: str, actor: str | None) -> Job | None:
+def _take(
+    conn: sqlite3.Connection, collection: Collection, action: str, actor: str | None, limits: Given
+) -> Job | None:
     """Take the action on what grows in the collection's place, where it is being changed; the job to show."""
     successor = successor_of(conn, collection)
     if action == "delete":
@@ -84,8 +94,10 @@ def _take(conn: sqlite3.Connection, collection: Collection, action: str, actor: 
         return latest_job(conn, collection.id)
     subject = successor or collection
     if action == "update":
-        return create_job(conn, subject.id, actor=actor)
-    return jobs.act(conn, subject.id, action)
+        return create_job(conn, subject.id, actor=actor, limits=limits)
+    if action == "retry":
+        return retry(conn, subject.id, actor=actor, limits=limits)
+    return jobs.act(conn, subject.id, action, limits)
 
 
 @dataclass(frozen=True)
@@ -109,6 +121,7 @@ def _standing(conn: sqlite3.Connection, name: str) -> Standing:
 async def _data(visit: Visit) -> dict[str, Any]:
     """All that the JSON says of a collection."""
     database = visit.database
+    after = _after(visit.request.args.get("_next") or "0")
     standing = await database.execute_fn(lambda conn: _standing(conn, visit.collection.name))
     collection, job = standing.collection, standing.job
     rows, exact, problem = None, None, None
@@ -120,7 +133,7 @@ async def _data(visit: Visit) -> dict[str, Any]:
         problem = str(error)
     writable = is_writable(database)
     may_embed = writable and await may_embed_table(visit.datasette, visit.actor, database.name, collection.table)
-    failed = await database.execute_fn(lambda conn: failures(conn, standing.successor or collection))
+    failed = await database.execute_fn(lambda conn: failures(conn, standing.successor or collection, after))
     for row in failed["rows"]:
         path = row.pop("row_path")
         row["url"] = visit.datasette.urls.row(database.name, collection.table, path) if path else None
@@ -128,13 +141,19 @@ async def _data(visit: Visit) -> dict[str, Any]:
         "collection": collection_json(collection, database.name),
         "rows": rows,
         "exact": exact,
-        "job": job_json(job),
+        "job": job_json(job, registry_for(visit.datasette).price(standing.successor or collection)),
         "change": collection_json(standing.successor, database.name) if standing.successor else None,
         "errors": failed,
-        "actions": actions(job, changing=standing.successor is not None) if may_embed else [],
+        "actions": actions(job, failed=failed["total"], changing=standing.successor is not None) if may_embed else [],
         "read_only": not writable,
         "problem": problem,
     }
+
+
+def _after(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,18}", text):
+        raise EmbedError("_next is what `next` under `errors` says, a whole number")
+    return int(text)
 
 
 async def _shown(visit: Visit, error: EmbedError | None = None) -> Response:

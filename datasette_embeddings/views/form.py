@@ -10,13 +10,13 @@ from datasette import Response
 
 from ..engine.collections import Collection, Definition, create_collection, define
 from ..engine.errors import EmbedError, ModelError
-from ..engine.jobs import Job, create_job
+from ..engine.jobs import Job, check_affordable, create_job
 from ..engine.preview import text_columns
 from ..engine.tables import source_table
 from ..engine.transactions import transaction
 from ..registry import NO_MODELS, registry_for
 from ..worker import worker_for
-from .asked import Asked, asked_by_fields, asked_by_json, form_fields, json_object
+from .asked import LIMITS, Asked, asked_by_fields, asked_by_json, form_fields, json_object
 from .previews import columns_json, preview_json
 from .shapes import collection_json, job_json, models_json
 from .visit import Urls, Visit
@@ -38,9 +38,10 @@ async def create(visit: Visit) -> Response:
     """Make the collection, or find the one of the same definition, and a job for it."""
     if visit.is_json:
         visit.require_writable()
-        body = await json_object(visit.request, FIELDS)
+        body = await json_object(visit.request, (*FIELDS, *LIMITS))
         collection, job, new = await _embed(visit, asked_by_json(body))
-        shown = {"collection": collection_json(collection, visit.database.name), "job": job_json(job)}
+        price = registry_for(visit.datasette).price(collection)
+        shown = {"collection": collection_json(collection, visit.database.name), "job": job_json(job, price)}
         return visit.json(shown, 201 if new else 200)
     fields = await form_fields(visit.request)
     visit.require_writable()
@@ -61,12 +62,13 @@ async def _embed(visit: Visit, asked: Asked) -> tuple[Collection, Job, bool]:
         return define(conn, str(table), asked.columns or None, asked.template, registered.model)
 
     definition = await visit.database.execute_fn(defined)
+    check_affordable(asked.limits, registered.model, binary=definition.binary)
 
     def made(conn: sqlite3.Connection) -> tuple[Collection, Job, bool]:
         with transaction(conn):
             names = {"name": asked.collection, "alias": registered.short_name, "plugin": registered.plugin}
             collection, new = create_collection(conn, definition, **names)
-            return collection, create_job(conn, collection.id, actor=visit.actor_id), new
+            return collection, create_job(conn, collection.id, actor=visit.actor_id, limits=asked.limits), new
 
     result = await visit.write(made)
     worker_for(visit.datasette).wake()

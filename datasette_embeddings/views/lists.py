@@ -61,7 +61,8 @@ async def _collections(visit: Visit, database) -> list[dict]:
 
 def _entry(visit: Visit, database, collection: Collection, job: Job | None) -> dict:
     url = Urls(visit.datasette).collection(database.name, collection.name)
-    return {**collection_json(collection, database.name), "url": url, "job": job_json(job)}
+    price = registry_for(visit.datasette).price(collection)
+    return {**collection_json(collection, database.name), "url": url, "job": job_json(job, price)}
 
 
 async def _choices(visit: Visit) -> dict[str, list[dict]]:

@@ -6,12 +6,15 @@ import asyncio
 import sqlite3
 from typing import Any
 
-from ..engine.collections import define
+from ..engine.collections import Definition, define
 from ..engine.contents import make_recipe
 from ..engine.errors import raising
+from ..engine.estimate import estimate, survey
 from ..engine.models import EmbeddingModel
 from ..engine.preview import Cut, Preview, count_longer, preview
+from ..engine.prices import price_of
 from ..engine.tables import binary_columns, source_table
+from ..wording import estimate_text
 from .asked import Asked
 from .visit import Visit
 from .words import amount, cut_off
@@ -40,24 +43,44 @@ def columns_json(conn: sqlite3.Connection, table: str, asked: Asked) -> list[dic
 async def preview_json(visit: Visit, asked: Asked, model: EmbeddingModel) -> dict[str, Any]:
     """How much would be embedded, the first content, and what the model would cut off."""
 
-    def look(conn: sqlite3.Connection) -> tuple[Preview, bool]:
+    def look(conn: sqlite3.Connection) -> tuple[Preview, Definition]:
         wanted = define(conn, str(visit.table), asked.columns or None, asked.template, model)
         source = source_table(conn, wanted.table)
         recipe = make_recipe(source.name, source.names, wanted.columns, wanted.template, binary=wanted.binary)
-        return preview(conn, source, recipe), wanted.binary
+        return preview(conn, source, recipe), wanted
 
-    found, binary = await visit.database.execute_fn(look)
+    found, wanted = await visit.database.execute_fn(look)
     cut = await _count_longer(model, found)
     return {
         "rows": found.rows,
         "empty": found.empty,
-        "bytes" if binary else "characters": found.size,
+        "bytes" if wanted.binary else "characters": found.size,
         "complete": found.complete,
         "first": found.first[:FIRST_CHARACTERS] if isinstance(found.first, str) else None,
         "first_is_whole": not isinstance(found.first, str) or len(found.first) <= FIRST_CHARACTERS,
         "cut": cut and {"checked": cut.checked, "longer": cut.longer, "max_tokens": model.max_tokens},
-        "amount": amount(found, binary=binary),
+        "amount": amount(found, binary=wanted.binary),
         "warning": cut_off(cut, model.max_tokens),
+        "estimate": await _estimate_json(visit, wanted, model),
+    }
+
+
+async def _estimate_json(visit: Visit, wanted: Definition, model: EmbeddingModel) -> dict[str, Any] | None:
+    """What it would cost; None where the model has no price."""
+    if price_of(model, binary=wanted.binary) is None:
+        return None
+    surveyed = await visit.database.execute_fn(lambda conn: survey(conn, wanted, model))
+    try:
+        found = await asyncio.wait_for(asyncio.to_thread(estimate, surveyed, model), TOKEN_SECONDS)
+    except asyncio.TimeoutError:  # a tokenizer that loads for long
+        found = estimate(surveyed, model, by_length=True)
+    return {
+        "contents": surveyed.contents,
+        "stored": surveyed.stored,
+        "tokens": found.tokens,
+        "cost": found.cost,
+        "exact": found.is_exact,
+        "text": estimate_text(found),
     }
 
 

@@ -7,8 +7,9 @@ from typing import Any
 from ..engine import jobs
 from ..engine.collections import Collection
 from ..engine.jobs import Job
+from ..engine.prices import cost_of
 from ..registry import Registry
-from ..wording import duration
+from ..wording import duration, spent_text
 from .words import progress, without_folders
 
 # What a person may do, by the status of the job; a collection can always be deleted.
@@ -36,13 +37,20 @@ def collection_json(collection: Collection, database: str) -> dict[str, Any]:
     }
 
 
-def job_json(job: Job | None) -> dict[str, Any] | None:
-    """A job and how far it has come; neither its owner, which names the host, nor who asked for it."""
+def job_json(job: Job | None, price: float | None = None) -> dict[str, Any] | None:
+    """A job and how far it has come; neither its owner, which names the host, nor who asked for it.
+
+    Tokens and cost are null where the model has no price.
+    """
     if job is None:
         return None
-    names = ("id", "status", "rows_total", "rows_done", "embedded", "reused", "unchanged", "empty", "failed")
+    names = ("id", "kind", "status", "rows_total", "rows_done", "embedded", "reused", "unchanged", "empty", "failed")
     return {
-        **{name: getattr(job, name) for name in (*names, "removed", "rate", "created", "started", "updated", "ended")},
+        **{name: getattr(job, name) for name in (*names, "removed", "contents", "rate")},
+        **{name: getattr(job, name) for name in ("created", "started", "updated", "ended", "max_cost", "max_rows")},
+        "tokens": None if price is None else job.tokens,
+        "cost": None if price is None else cost_of(job.tokens, price),
+        "spent": None if price is None else spent_text(job, price),
         "reason": without_folders(job.reason) if job.reason else None,
         "seconds_left": job.seconds_left,
         "time_left": None if job.seconds_left is None else duration(job.seconds_left),
@@ -51,9 +59,14 @@ def job_json(job: Job | None) -> dict[str, Any] | None:
     }
 
 
-def actions(job: Job | None, *, changing: bool = False) -> list[str]:
-    """What can be done with a collection whose last job this is, or the job of what is to replace it."""
+def actions(job: Job | None, *, failed: int = 0, changing: bool = False) -> list[str]:
+    """What can be done with a collection whose last job this is, or the job of what is to replace it.
+
+    `failed` is how many of its rows have failed.
+    """
     possible = [*(_ACTIONS[job.status] if job else ("update",)), "delete"]
+    if failed and "update" in possible:
+        possible.insert(possible.index("update") + 1, "retry")
     if not changing:
         return possible
     ended = ["accept"] if job and job.status == jobs.FINISHED else []

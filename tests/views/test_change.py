@@ -78,7 +78,7 @@ async def test_rows_that_fail(make, notes, working, wait_for_status):
     working(datasette)
     await post_json(datasette, JSON, {"model": "failing"}, ROOT)
     data = await wait_for_status(datasette, COLLECTION, "finished", actor=ROOT)
-    assert data["actions"] == ["accept", "update", "delete", "cancel"]
+    assert data["actions"] == ["accept", "update", "retry", "delete", "cancel"]
     assert data["errors"]["total"] == 1
     page = (await get(datasette, "/data/-/embed/notes", ROOT)).text
     assert "Change without the rows that failed" in page
