@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import re
 import subprocess
 import sys
 import threading
@@ -25,6 +27,10 @@ PAGE = "writing-a-model-plugin.md"
 PYTHON = bodies(PAGE, "python")
 PLUGINS = {code.split(".py")[0].removeprefix("# plugins/"): code for code in PYTHON if code.startswith("# plugins/")}
 BINARIES = [b"GIF89a", b"\x89PNG\r\n"]
+
+DEBUGGER, REPORT = (
+    body.splitlines() for body in bodies(PAGE, "") if "pdb.pm()" in body or "could not be embedded" in body
+)
 
 SELECT = """
 import asyncio, json, sys
@@ -161,6 +167,36 @@ def test_the_contract_as_shown(tmp_path, monkeypatch):
 def test_what_an_author_may_override_is_documented(name):
     """Everything of the contract that is no test has its place on the page; two of these are there to be used."""
     assert name in ("model", "contents") or f"`{name}" in text(PAGE)
+
+
+@pytest.fixture
+def with_the_bug(tmp_path, notes):
+    """with_the_bug(*options, **more): what `python OPTIONS -m datasette embed table …` prints, with the bug shown."""
+    (bug,) = (line.removeprefix("-> ") for line in DEBUGGER if line.startswith("-> "))
+    code = PYTHON[0].replace("        return counts\n", f"        {bug}\n        return counts\n")
+    (tmp_path / "datasette_embed_spelling.py").write_text(code)
+
+    def run(*options, **more):
+        arguments = ["datasette", "embed", "table", notes, "notes", "title", "body", "-m", "spelling"]
+        command = [sys.executable, *options, "-m", *arguments, "--plugins-dir", tmp_path]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, **more)
+        return done.stdout + done.stderr
+
+    return run
+
+
+def test_a_bug_without_a_debugger(with_the_bug):
+    """One row fails, as shown."""
+    printed = re.sub(r"in [\d.]+ s", "in 0.2 s", with_the_bug())
+    assert [line for line in REPORT if line not in printed] == []
+
+
+def test_a_bug_in_the_debugger(with_the_bug):
+    """pdb stands at the line that is shown, and knows the content."""
+    env = {**os.environ, "DATASETTE_EMBED_RAISE_ERRORS": "1", "PYTHON_BASIC_REPL": "1"}
+    printed = with_the_bug("-i", input="import pdb; pdb.pm()\np content\n", env=env)
+    place, line, _, content = DEBUGGER[-4:]
+    assert [shown for shown in (place.removeprefix("> "), line, content) if shown not in printed] == []
 
 
 @pytest.mark.minilm
