@@ -15,12 +15,12 @@ from urllib.parse import quote, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from datasette import hookimpl
-from datasette_embed_sentence_transformers import Configuration, SentenceTransformerModel, Settings, encodable
 
-from datasette_embeddings import ModelError, ModelUnavailable
+from datasette_embeddings import EmbeddingModel, ModelError, ModelUnavailable
 
 if TYPE_CHECKING:
     import numpy as np
+    from datasette_embed_sentence_transformers import Configuration, SentenceTransformerModel, Settings
     from PIL.Image import Image
 
 PLUGIN = "datasette-embed-clip"
@@ -38,6 +38,8 @@ FETCH_SECONDS = 30  # for all of them
 
 @hookimpl
 def register_embedding_models(register, datasette):
+    from datasette_embed_sentence_transformers import Configuration
+
     config, configuration = datasette.plugin_config(PLUGIN) or {}, Configuration(PLUGIN)
     configuration.check_keys(config, ("clip", "models", "files"), "it")
     files = _files(configuration, config["files"]) if "files" in config else None
@@ -63,17 +65,13 @@ def _files(configuration: Configuration, entry: Any) -> Files:
     return Files(root, frozenset(host.lower() for host in hosts))
 
 
-class Unreadable(Exception):
-    """Why an image cannot be read, as the end of a sentence."""
+class Unreadable(ModelError):
+    """Why an image cannot be read; the model puts itself before it."""
+
+    status = 400  # of a query, it is the fault of who asks
 
 
-class UnreadableImage(ModelError):
-    """A content that is no image, or none that can be read; of a query, it is the fault of who asks."""
-
-    status = 400
-
-
-class Clip(SentenceTransformerModel):
+class Clip(EmbeddingModel):
     """A CLIP model of the sentence-transformers library: a text is embedded as text, binary as an image."""
 
     supports_binary = True
@@ -81,23 +79,25 @@ class Clip(SentenceTransformerModel):
     batch_size = 1024  # images at a time in memory, made as small as the model sees them: some 200 MB
 
     def __init__(self, model_id: str, settings: Settings) -> None:
-        # bfloat16 was not measured on CLIP.
-        super().__init__(model_id, replace(settings, dtype="float32"))
+        self.model_id = model_id
+        self.settings = replace(settings, dtype="float32")  # bfloat16 was not measured on CLIP
         self.dimensions = DIMENSIONS.get(model_id)
         self._loading = threading.Lock()
+        self._loaded: SentenceTransformerModel | None = None
 
     def load(self) -> None:
         """Load the weights, unless a model that shares them has."""
         with self._loading:
-            if self._model is not None:
-                return
-            super().load()
-            if "image" not in self._model.modalities:
-                raise ModelUnavailable(f"{self._source()} is no CLIP model: it takes no images")
+            self._loaded = self._loaded or load_clip(self.model_id, self.settings)
+        self.dimensions = self._loaded.dimensions
 
     def embed_batch(self, contents: list[str | bytes]) -> np.ndarray:
         """One float32 row per content, of the length that the model gives it."""
         return self._embed(contents, self._opened)
+
+    def count_tokens(self, content: str) -> int | None:
+        """Tokens with the two special ones; None before the model is loaded."""
+        return self._loaded.count_tokens(content) if self._loaded else None
 
     def _embed(self, contents: list[Any], opened: Callable[[Any], str | Image]) -> np.ndarray:
         import numpy as np
@@ -109,21 +109,22 @@ class Clip(SentenceTransformerModel):
         for texts in (True, False):  # the library takes them apart
             places = [place for place, each in enumerate(inputs) if isinstance(each, str) is texts]
             if places:
-                vectors[places] = self._model.encode([inputs[place] for place in places], show_progress_bar=False)
+                vectors[places] = self._loaded.library.encode(
+                    [inputs[place] for place in places], show_progress_bar=False
+                )
         return vectors
 
     def _opened(self, content: str | bytes) -> str | Image:
+        from datasette_embed_sentence_transformers import encodable
+
         return encodable([content])[0] if isinstance(content, str) else self._image(lambda: content)
 
     def _image(self, read: Callable[[], bytes]) -> Image:
-        size = self._model[0].processor.image_processor.size
+        size = self._loaded.library[0].processor.image_processor.size
         try:
             return open_image(read(), size.shortest_edge or max(size.height, size.width))
         except Unreadable as error:
-            raise UnreadableImage(f"The model {self.model_id} cannot read this image: {error}") from error
-
-    def _length(self, content: str | Image) -> float:
-        return super()._length(content) if isinstance(content, str) else 0
+            raise Unreadable(f"The model {self.model_id} cannot read this image: {error}") from error
 
 
 class ClipFiles(Clip):
@@ -139,7 +140,7 @@ class ClipFiles(Clip):
     def load(self) -> None:
         """Share what the model for texts and BLOBs has loaded, or will use."""
         self._clip.load()
-        self._model, self.dimensions = self._clip._model, self._clip.dimensions
+        self._loaded, self.dimensions = self._clip._loaded, self._clip.dimensions
 
     def embed_batch(self, contents: list[str | bytes]) -> np.ndarray:
         """One float32 row per content: a path, an address, or an image itself."""
@@ -154,6 +155,19 @@ class ClipFiles(Clip):
 
     def _read(self, content: str | bytes) -> str | Image:
         return self._image(lambda: self._files.read(content)) if isinstance(content, str) else self._opened(content)
+
+
+def load_clip(model_id: str, settings: Settings) -> SentenceTransformerModel:
+    """The library's model with its tokenizer; ModelUnavailable where it takes no images."""
+    from datasette_embed_sentence_transformers import SentenceTransformerModel
+
+    model = SentenceTransformerModel(model_id, settings)
+    model.load()
+    if "image" not in model.library.modalities:
+        raise ModelUnavailable(f"{settings.path or settings.name or model_id} is no CLIP model: it takes no images")
+    length = model.library._input_length  # by which texts are sorted; images are all of one size
+    model.library._input_length = lambda content: length(content) if isinstance(content, str) else 0
+    return model
 
 
 @dataclass(frozen=True)

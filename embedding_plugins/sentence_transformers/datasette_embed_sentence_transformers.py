@@ -112,7 +112,7 @@ class SentenceTransformerModel(EmbeddingModel):
     def __init__(self, model_id: str, settings: Settings) -> None:
         self.model_id = model_id
         self.settings = settings
-        self._model: SentenceTransformer | None = None
+        self.library: SentenceTransformer | None = None  # once it is loaded
         self._tokenizer: Tokenizer | None = None
 
     def load(self) -> None:
@@ -131,11 +131,11 @@ class SentenceTransformerModel(EmbeddingModel):
             # The library sorts by characters, but a batch costs its longest content in tokens: sorted
             # so, docstrings (much white space) need 1.02 instead of 1.49 times their own tokens.
             model._input_length = self._length
-        self._model = model
+        self.library = model
 
     def embed_batch(self, contents: list[str]) -> np.ndarray:
         """One float32 row per content; the library gets the whole list, so that sorting by length works."""
-        return self._model.encode_document(encodable(contents), show_progress_bar=False)
+        return self.library.encode_document(encodable(contents), show_progress_bar=False)
 
     def count_tokens(self, content: str) -> int | None:
         """Tokens with the configured document prompt and the special ones; above `max_tokens`, the rest is cut off.
@@ -173,7 +173,7 @@ class ConfiguredModel(SentenceTransformerModel):
 
     def embed_query_batch(self, contents: list[str]) -> np.ndarray:
         """One float32 row per query, by the query prompt of the configuration or of the model's own files."""
-        return self._model.encode_query(encodable(contents), show_progress_bar=False)
+        return self.library.encode_query(encodable(contents), show_progress_bar=False)
 
 
 class MiniLM(SentenceTransformerModel):

@@ -43,7 +43,9 @@ def clip_folder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def clip(clip_folder):
     """The tiny model, loaded."""
-    from datasette_embed_clip import CLIP, Clip, Settings
+    from datasette_embed_sentence_transformers import Settings
+
+    from datasette_embed_clip import CLIP, Clip
 
     model = Clip(CLIP, Settings(path=str(clip_folder), device="cpu"))
     model.embed("warm")

@@ -1,8 +1,9 @@
 """Both CLIP models keep the contract of model plugins, with the tiny CLIP of conftest.py."""
 
 import pytest
+from datasette_embed_sentence_transformers import Settings
 
-from datasette_embed_clip import CLIP, Clip, ClipFiles, Files, Settings
+from datasette_embed_clip import CLIP, Clip, ClipFiles, Files
 from datasette_embeddings.testing import ModelContract
 
 

@@ -49,7 +49,7 @@ def test_formats(picture, format):
 def test_shrinking_changes_no_vector(clip, picture, size):
     """An image has the vector that the library gives to the whole of it."""
     data = picture(size=size, format="PNG")
-    expected = clip._model.encode([Image.open(io.BytesIO(data))])
+    expected = clip._loaded.library.encode([Image.open(io.BytesIO(data))])
     assert clip.embed_batch([data]) == pytest.approx(expected, abs=1e-6)
 
 

@@ -1,14 +1,15 @@
 """The plugin with the tiny CLIP of conftest.py: what it registers, what it answers, and what it refuses."""
 
 import io
+import os
 import subprocess
 import sys
 
 import pytest
-from datasette_embed_sentence_transformers import ConfiguredModel
+from datasette_embed_sentence_transformers import ConfiguredModel, Settings
 
 import datasette_embed_clip as plugin
-from datasette_embed_clip import CLIP, Clip, ClipFiles, Files, Settings
+from datasette_embed_clip import CLIP, Clip, ClipFiles, Files
 from datasette_embeddings import EmbedError, ModelUnavailable
 
 np = pytest.importorskip("numpy")
@@ -76,10 +77,19 @@ def test_a_bad_configuration_is_refused(config, names):
 def test_importing_and_registering_is_cheap():
     """Importing the plugin imports neither torch nor Pillow."""
     code = (
-        "import sys, datasette_embed_clip as p; p.Clip(p.CLIP, p.Settings());"
+        "import sys, datasette_embed_clip as p; from datasette_embed_sentence_transformers import Settings;"
+        "p.Clip(p.CLIP, Settings());"
         "heavy = {'PIL', 'torch'} & set(sys.modules); sys.exit(str(heavy) if heavy else 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_importing_the_other_plugin_first():
+    """Whichever plugin a program imports before Datasette, importing works."""
+    plugins = ("datasette-embed", "datasette-embed-sentence-transformers", "datasette-embed-clip")
+    for first in ("datasette_embed_sentence_transformers", "datasette_embed_clip"):
+        environment = {**os.environ, "DATASETTE_LOAD_PLUGINS": ",".join(plugins)}
+        subprocess.run([sys.executable, "-c", f"import {first}"], check=True, timeout=60, env=environment)
 
 
 def test_vectors_are_the_librarys(clip, picture):
@@ -87,7 +97,9 @@ def test_vectors_are_the_librarys(clip, picture):
     from PIL import Image
 
     contents = ["a dog", picture(1), "", picture(2)]
-    expected = np.stack([clip._model.encode(c if isinstance(c, str) else Image.open(io.BytesIO(c))) for c in contents])
+    expected = np.stack(
+        [clip._loaded.library.encode(c if isinstance(c, str) else Image.open(io.BytesIO(c))) for c in contents]
+    )
     vectors = clip.embed_batch(contents)
     assert (vectors.shape, vectors.dtype) == ((4, 16), np.float32)
     assert vectors == pytest.approx(expected, abs=1e-6)
@@ -120,7 +132,7 @@ def test_files_and_blobs_share_the_weights(clip_folder, tmp_path, picture):
     assert files.embed("a.png") == pytest.approx(clip.embed(picture(5)), abs=1e-6)
     assert files.embed_query("a.png") == pytest.approx(clip.embed("a.png"), abs=1e-6)
     assert files.embed_query(picture(5)) == pytest.approx(files.embed(picture(5)), abs=1e-6)
-    assert (files._model is clip._model, files.dimensions, files.count_tokens("a.png")) == (True, 16, None)
+    assert (files._loaded is clip._loaded, files.dimensions, files.count_tokens("a.png")) == (True, 16, None)
 
 
 def test_a_model_that_takes_no_images():

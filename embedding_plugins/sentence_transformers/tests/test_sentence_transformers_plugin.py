@@ -131,17 +131,17 @@ def test_odd_contents(minilm, content, same_as):
 def test_the_library_gets_the_whole_list_and_sorts_it_by_tokens(minilm, monkeypatch):
     """A text of many blanks is as short as its tokens, so it does not lengthen a batch of long ones."""
     calls = []
-    real = minilm._model.encode_document
-    monkeypatch.setattr(minilm._model, "encode_document", lambda c, **k: calls.append(len(c)) or real(c, **k))
+    real = minilm.library.encode_document
+    monkeypatch.setattr(minilm.library, "encode_document", lambda c, **k: calls.append(len(c)) or real(c, **k))
     minilm.embed_batch(WEATHER * 15)
     assert calls == [45]
-    assert minilm._model._input_length("a" + " " * 500 + "b") < minilm._model._input_length(WEATHER[0])
+    assert minilm.library._input_length("a" + " " * 500 + "b") < minilm.library._input_length(WEATHER[0])
 
 
 def test_tokens_are_counted_as_the_model_counts_them(minilm, with_prompts):
     """The count is the loaded tokenizer's own, uncut, with the document prompt."""
     text = "Ünïcode, punctuation… and " + "many words " * 300
-    assert minilm.count_tokens(text) == len(minilm._model.tokenizer(text, truncation=False).input_ids)
+    assert minilm.count_tokens(text) == len(minilm.library.tokenizer(text, truncation=False).input_ids)
     assert with_prompts.count_tokens("x") == minilm.count_tokens("passage: x")
 
 
