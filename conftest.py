@@ -35,6 +35,12 @@ def pytest_collection_modifyitems(items):
             item.add_marker("browser")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_folder_of_llm(tmp_path_factory):
+    """LLM's plugins write into their user's folder as soon as they are loaded, as 0.65 does in a server of a test."""
+    os.environ["LLM_USER_PATH"] = str(tmp_path_factory.mktemp("llm"))
+
+
 @pytest.fixture
 def notes(tmp_path):
     """The path of a database with one table: notes(id, title, body), three rows."""

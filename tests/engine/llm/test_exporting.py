@@ -108,7 +108,7 @@ def test_a_row_of_several_chunks(notes, export):
     write(
         notes,
         'insert into "_embed_vectors_notes" (id, chunk, chunk_start, chunk_end, content_hash, vector, row_hash)'
-        " select id, 1, 3, 8, zeroblob(16), ?, content_hash from \"_embed_vectors_notes\" where id = 2",
+        ' select id, 1, 3, 8, zeroblob(16), ?, content_hash from "_embed_vectors_notes" where id = 2',
         encode([1.0] * 16),
     )
     write(notes, 'update "_embed_vectors_notes" set row_hash = content_hash where id = 2 and chunk = 0')
