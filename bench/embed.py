@@ -141,7 +141,7 @@ def describe(model: EmbeddingModel, contents: list[str]) -> None:
 
 
 def report(taken: dict[str, list[Taken]], rows: int) -> None:
-    """Medians over the rounds, and how many times faster ours was in the same round, by the clock and in processor time."""
+    """Medians over the rounds; ours is so many times faster in the same round, by the clock and in processor time."""
     width = max(map(len, taken))
     print(f"\n{'':{width}} {'median s':>9} {'rows/s':>8} {'ours is':>9} {'from':>6} {'to':>6} {'processor':>10}")
     for name, times in taken.items():

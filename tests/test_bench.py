@@ -1,9 +1,11 @@
-"""The benchmarks of the search: that they run, on data of their own and without the packages they compare with."""
+"""The benchmarks: that they run, on data of their own and without the packages they compare with."""
 
 import gzip
 import json
+import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -11,11 +13,11 @@ import pytest
 BENCH = Path(__file__).parents[1] / "bench"
 
 
-def run(script, *arguments):
+def run(script, *arguments, env=None):
     """What a benchmark prints."""
-    done = subprocess.run(
-        [sys.executable, str(BENCH / script), *map(str, arguments)], capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, str(BENCH / script), *map(str, arguments)]
+    env = {**os.environ, **(env or {})}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -26,6 +28,17 @@ def test_the_search_is_measured():
     for line in ("numpy, exact", "recall@10", "first query after a start", "memory above", "a filter", "a changed row"):
         assert line in printed
     assert printed.count("10 clients: ") == 3
+
+
+@pytest.mark.skipif(not find_spec("wordllama"), reason="wordllama has no wheel for every Python")
+def test_embedding_is_measured():
+    """bench/embed.py compares a job with the model alone, here over short rows by wordllama."""
+    env = {"DATASETTE_LOAD_PLUGINS": "datasette-embed,datasette-embed-model2vec"}
+    options = "--model wordllama --short --rows 100 --rounds 2 --beside wordllama"
+    printed = run("embed.py", *options.split(), env=env)
+    assert "100 rows" in printed
+    for name in ("datasette-embed", "bare wordllama", "bare model2vec", "job of wordllama"):
+        assert printed.count(name) == 3
 
 
 @pytest.mark.minilm
