@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fake_models import WordLengths
+from fake_models import DIMENSIONS, WordLengths
 
 SPECIAL = 2  # tokens that a model adds to every content
 
@@ -18,7 +18,8 @@ class ShortSighted(WordLengths):
         return len(content.split()) + SPECIAL
 
     def embed_batch(self, contents):
-        return super().embed_batch([" ".join(content.split()[: self.max_tokens - SPECIAL]) for content in contents])
+        seen = self.max_tokens - SPECIAL
+        return [[*vector[:seen], *[0.0] * (DIMENSIONS - seen)] for vector in super().embed_batch(contents)]
 
 
 class Countless(WordLengths):

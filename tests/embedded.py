@@ -10,6 +10,7 @@ from servers import wait_for
 
 from datasette_embeddings.engine import jobs
 from datasette_embeddings.engine.access import FileAccess, connect
+from datasette_embeddings.engine.chunking import AUTOMATIC
 from datasette_embeddings.engine.collections import create_collection, define, get_collection
 from datasette_embeddings.engine.identifiers import quote
 from datasette_embeddings.engine.running import run_job
@@ -38,10 +39,10 @@ def read(path, sql, *values):
         return conn.execute(sql, values).fetchall()
 
 
-def create(path, table, columns, model, template=None, name=None, **options):
+def create(path, table, columns, model, template=None, name=None, chunking=AUTOMATIC, **options):
     """The collection, new or not, and a new pending job for it, made with these options."""
     with FileAccess(path) as access:
-        definition = access.read(lambda conn: define(conn, table, columns, template, model))
+        definition = access.read(lambda conn: define(conn, table, columns, template, model, chunking))
         collection, _ = access.write(lambda conn: create_collection(conn, definition, name=name))
         return collection, access.write(lambda conn: jobs.create_job(conn, collection.id, **options))
 
@@ -53,9 +54,9 @@ def run(path, job, model, owner="test", **options):
         return run_job(access, job, owner, lambda name: model, **options)
 
 
-def embed(path, table, columns, model, template=None, name=None):
+def embed(path, table, columns, model, template=None, name=None, chunking=AUTOMATIC):
     """One pass over a table; the job as it ended."""
-    _, job = create(path, table, columns, model, template, name)
+    _, job = create(path, table, columns, model, template, name, chunking)
     return run(path, job, model)
 
 

@@ -15,7 +15,7 @@ from datasette_embeddings.permissions import (
 )
 
 ROOT, ALICE, BOB = {"id": "root"}, {"id": "alice"}, {"id": "bob"}
-OWN = ["_embed_collections", "_embed_jobs", "_embed_errors", "_embed_schema"]
+OWN = ["_embed_collections", "_embed_jobs", "_embed_kept", "_embed_errors", "_embed_schema"]
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ def changed(
     """Its definition by this model, with the columns and the template that were said; "" takes the template away."""
     present = collection.definition
     dressed = present.template if template is None else template
-    return define(conn, collection.table, columns or present.columns, dressed, model)
+    return define(conn, collection.table, columns or present.columns, dressed, model, present.chunking)
 
 
 def cancel_change(conn: sqlite3.Connection, collection: Collection) -> None:

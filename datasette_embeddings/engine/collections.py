@@ -7,12 +7,15 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from typing import Any
 
+from .chunking import AUTOMATIC, Chunking, chunking_of, stored_chunking
 from .code_table import Codes, create_code_table, drop_code_table
 from .contents import Recipe, make_recipe
 from .errors import CannotEmbed, Conflict, EmbedError, NotFound
+from .measures import feasible_chunking
 from .models import EmbeddingModel, registered_name
 from .schema import PREFIX, drop_schema, ensure_schema, has_schema
 from .tables import SourceTable, binary_columns, source_table
@@ -21,7 +24,7 @@ from .vector_table import create_vector_table, drop_vector_table
 
 _FIELDS = (
     "id, name, source_table, columns, template, model, binary, dimensions, token, plugin, created,"
-    " follow, fingerprint, replaces"
+    " chunking, follow, fingerprint, replaces"
 )
 
 
@@ -34,6 +37,11 @@ class Definition:
     template: str | None
     model: str
     binary: bool = False
+    chunking: Chunking | None = None  # None: no text is cut
+
+    def is_met_by(self, other: Definition) -> bool:
+        """Whether who asks for this one is content with the other: with any chunking, where none was asked for."""
+        return self.chunking in (AUTOMATIC, other.chunking) and replace(other, chunking=self.chunking) == self
 
 
 @dataclass(frozen=True)
@@ -112,6 +120,7 @@ def define(
     columns: Sequence[str] | None,
     template: str | None,
     model: EmbeddingModel,
+    chunking: Chunking | None = AUTOMATIC,
 ) -> Definition:
     """Check all that a person asked for against the table and the model, before anything is written."""
     source = source_table(conn, table)
@@ -127,7 +136,10 @@ def define(
         )
     if not binary and not model.supports_text:
         raise CannotEmbed(f"The model {model.model_id} takes only binary, and {recipe.reads[0]!r} holds text")
-    return Definition(source.name, spelled, template, registered_name(model), bool(binary))
+    recipe = replace(recipe, binary=bool(binary))
+    return Definition(
+        source.name, spelled, template, registered_name(model), bool(binary), feasible_chunking(chunking, recipe, model)
+    )
 
 
 def create_collection(
@@ -147,12 +159,12 @@ def create_collection(
         existing = list_collections(conn)
         named = {collection.name.lower(): collection for collection in every_collection(conn)}
         if name is None:
-            for collection in existing:
-                if collection.definition == definition:
-                    return collection, False
+            met = [collection for collection in existing if definition.is_met_by(collection.definition)]
+            if met:
+                return max(met, key=lambda collection: collection.definition == definition), False
             name = _free_name(named, definition.table, alias or definition.model)
         elif (taken := named.get(_checked_name(name).lower())) is not None:
-            if taken.definition == definition:
+            if definition.is_met_by(taken.definition):
                 return taken, False
             raise Conflict(
                 f"A collection named {taken.name!r} exists with another definition; choose another name or delete it"
@@ -173,7 +185,7 @@ def delete_collection(conn: sqlite3.Connection, name: str) -> Collection:
 def erase(conn: sqlite3.Connection, collection: Collection) -> None:
     """Remove one stored collection, within the caller's transaction."""
     _drop_tables(conn, collection)
-    for table in ("_embed_errors", "_embed_jobs"):
+    for table in ("_embed_kept", "_embed_errors", "_embed_jobs"):
         conn.execute(f"delete from {table} where collection_id = ?", (collection.id,))
     conn.execute("delete from _embed_collections where id = ?", (collection.id,))
 
@@ -207,8 +219,9 @@ def insert_collection(conn: sqlite3.Connection, definition: Definition, name: st
     """Make a collection under a name that no other one has, within the caller's transaction."""
     source = source_table(conn, definition.table)
     cursor = conn.execute(
-        "insert into _embed_collections (name, source_table, columns, template, model, plugin, binary, token, created)"
-        " values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "insert into _embed_collections"
+        " (name, source_table, columns, template, model, plugin, binary, chunking, token, created)"
+        " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             name,
             definition.table,
@@ -217,6 +230,7 @@ def insert_collection(conn: sqlite3.Connection, definition: Definition, name: st
             definition.model,
             plugin,
             definition.binary,
+            stored_chunking(definition.chunking),
             new_token(),
             now(),
         ),
@@ -235,10 +249,13 @@ def _drop_tables(conn: sqlite3.Connection, collection: Collection) -> None:
     drop_vector_table(conn, collection.vector_table)
 
 
-def _collection(row: Sequence[object]) -> Collection:
-    id_, name, table, columns, template, model, binary, dimensions, token, plugin, created, follow, *rest = row
-    definition = Definition(table, tuple(json.loads(str(columns))), template, model, bool(binary))  # type: ignore[arg-type]
-    return Collection(id_, name, definition, dimensions, token, plugin, created, bool(follow), *rest)  # type: ignore[arg-type]
+def _collection(row: Sequence[Any]) -> Collection:
+    id_, name, table, columns, template, model, binary, dimensions, token, plugin, created, chunking, follow, *rest = (
+        row
+    )
+    cut = chunking_of(json.loads(chunking)) if chunking else None
+    definition = Definition(table, tuple(json.loads(columns)), template, model, bool(binary), cut)
+    return Collection(id_, name, definition, dimensions, token, plugin, created, bool(follow), *rest)
 
 
 def _checked_name(name: str) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from .chunking import CHARACTERS, TOKENS, Chunking
+from .chunking import AUTOMATIC, CHARACTERS, TOKENS, Chunking
+from .contents import Recipe
 from .cutting import Cutter, Measure
-from .errors import EmbedError, ModelError, describe, raising
-from .models import EmbeddingModel, is_ready, load
+from .errors import CannotEmbed, EmbedError, ModelError
+from .models import EmbeddingModel, is_ready, load, telling
 
 TENTH = 10  # of a content is the overlap, where nobody said how much
 REMEMBERED_WORDS = 50_000
@@ -25,7 +26,7 @@ def make_cutter(chunking: Chunking | None, model: EmbeddingModel) -> Cutter | No
         return None
     if not is_ready(model) and (model.max_tokens is None or counter(model) is None):
         load(model)
-    check_chunking(chunking, model)
+    _check(chunking, model, is_final=True)
     if chunking.size is None and model.max_tokens is None:
         return None
     count = counter(model)
@@ -35,15 +36,30 @@ def make_cutter(chunking: Chunking | None, model: EmbeddingModel) -> Cutter | No
     return Cutter(count, limit, _overlap(chunking, limit), limit - count("") - 1, _by_words(count))
 
 
-def check_chunking(chunking: Chunking, model: EmbeddingModel) -> None:
-    """EmbedError where a model that is ready cannot fulfil the wish, or any model says so beforehand."""
+def feasible_chunking(chunking: Chunking | None, recipe: Recipe, model: EmbeddingModel) -> Chunking | None:
+    """The chunking, none where nobody asked for it and nothing can be cut; an error where somebody did.
+
+    A model that is not loaded may yet prove unable to fulfil it.
+    """
+    if chunking is None or (chunking == AUTOMATIC and not recipe.is_divisible):
+        return None
+    if recipe.binary:
+        raise CannotEmbed(f"The column {recipe.reads[0]!r} holds binary, which is not cut into chunks")
+    if not recipe.is_divisible:
+        raise CannotEmbed("A template without {{ chunk }} cannot be cut: put {{ chunk }} where a part of the text goes")
+    _check(chunking, model, is_final=is_ready(model))
+    return chunking
+
+
+def _check(chunking: Chunking, model: EmbeddingModel, *, is_final: bool) -> None:
+    """EmbedError for a size that the model cannot keep; final: it will not know more about itself later."""
     if chunking.size is None or chunking.unit == CHARACTERS:
         return
     if model.max_tokens is not None and chunking.size > model.max_tokens:
         raise EmbedError(
             f"The model {model.model_id} reads {model.max_tokens:,} tokens: chunks of {chunking.size:,} are too large"
         )
-    if is_ready(model) and counter(model) is None:
+    if is_final and counter(model) is None:
         raise EmbedError(f"The model {model.model_id} counts no tokens: give the size of chunks in {CHARACTERS}")
 
 
@@ -51,12 +67,8 @@ def counter(model: EmbeddingModel) -> Measure | None:
     """The model's own count of a text's tokens, special ones included; None where it cannot count (yet)."""
 
     def count(text: str) -> int:
-        try:
+        with telling(model, ModelError, f"could not count {TOKENS}"):
             return model.count_tokens(text) or 0
-        except Exception as error:
-            if raising() or isinstance(error, ModelError):
-                raise
-            raise ModelError(f"The model {model.model_id} could not count {TOKENS}: {describe(error)}") from error
 
     return None if model.count_tokens("") is None else count
 

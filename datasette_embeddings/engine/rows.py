@@ -33,7 +33,8 @@ class Row(NamedTuple):
     key: Key
     content: Content | None  # None: nothing to embed
     content_hash: bytes | None
-    stored_hash: bytes | None  # of the vector stored for this row, if any
+    stored_hash: bytes | None  # of the whole content that the row's vectors were made of, if it has any
+    values: Sequence[object] = ()  # as a recipe takes them
 
     @property
     def key_fault(self) -> str | None:
@@ -82,13 +83,15 @@ class Reader:
             key = tuple(read[width:end])
             if self._has_text:
                 key = tuple(map(exact, key, read[end + 1 : contents]))
-            content = self.recipe.content(read[contents:])
+            made_of = read[contents:]
+            content = self.recipe.content(made_of)
             yield Row(
                 tuple(read[:width]) if source.rowid else key,
                 key,
                 content,
                 None if content is None else content_hash(content),
                 read[end],
+                made_of,
             )
 
     @cached_property
@@ -97,8 +100,9 @@ class Reader:
         walk = [f"t.{quote(name)}" for name in source.walk]
         keys = [f"t.{quote(key.name)}" for key in source.keys]
         texts = [as_text(key) for key in keys if self._has_text]
+        selection = [*walk, *keys, "coalesce(v.row_hash, v.content_hash)", *texts, *selected(self.recipe)]
         return (
-            f"select {', '.join([*walk, *keys, 'v.content_hash', *texts, *selected(self.recipe)])}"
+            f"select {', '.join(selection)}"
             f" from {quote(source.name)} as t left join {quote(self.vector_table)} as v"
             f" on {source.joined('t', 'v')} and v.chunk = 0"
         )

@@ -8,17 +8,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from . import jobs
-from .batches import Batch, Failure, Stretch, TableChanged, schema_version, stored
+from .batches import Alike, Batch, Failure, Stretch
 from .changing import is_complete, take_place
 from .code_table import record
 from .collections import Collection, collection_by_id, new_token
 from .errors import ContentRefused, EmbedError
 from .failures import forget_settled, forget_unmet, keep
+from .kept import forget_kept, keep_chunks
 from .listing import Listing
-from .rows import Position, key_from_json, key_json
+from .rows import Key, Position, key_from_json, key_json
+from .sources import TableChanged, schema_version
 from .tables import SourceTable
 from .transactions import transaction
-from .vector_table import StoredVector, delete_vectors, save_vectors, sweep
+from .vector_table import StoredVector, delete_surplus, delete_vectors, save_vectors, sweep
 
 Outcome = bytes | EmbedError  # of one content: its vector, or why it has none
 
@@ -49,16 +51,15 @@ def save(
     `asked` is how many contents the model was given for it, and `tokens` how many these had, where they are priced.
     """
     rest = batch.completes or Stretch()
-    made, failures = _sorted_outcomes(batch, outcomes)
-    failures += rest.failures
+    vectors = {content_hash: outcome for content_hash, outcome in outcomes.items() if isinstance(outcome, bytes)}
+    made = [alike for alike in batch.rows if alike.unknown().keys() <= vectors.keys()]
+    others = [alike for alike in batch.rows if alike.unknown().keys() - vectors.keys()]
+    failures = [*rest.failures, *(failure for alike in others for failure in _failures(alike, outcomes))]
     with transaction(conn):
         if not claim.source.stable and schema_version(conn) != claim.schema_version:
             raise TableChanged("The table changed its shape, or the file was vacuumed")
-        written = _write_vectors(conn, claim.collection_id, claim.source, [*rest.known, *made])
-        collection = collection_by_id(conn, claim.collection_id)
-        gone = [*rest.stale, *_without_vector(failures)]
-        removed = delete_vectors(conn, collection.vector_table, claim.source, gone)
-        _changed(conn, collection, written, removed)
+        removed = _write(conn, claim, [*rest.known, *made], vectors, [*rest.stale, *_without_vector(failures)])
+        keep_chunks(conn, claim.collection_id, claim.job_id, _spare([*others, *batch.unfinished], vectors))
         keep(conn, claim.collection_id, claim.job_id, failures)
         jobs.advance(
             conn,
@@ -68,10 +69,10 @@ def save(
             rows_done=batch.walked,
             unchanged=rest.unchanged,
             empty=rest.empty,
-            reused=len(rest.known),
-            embedded=len(made),
+            reused=_rows(rest.known),
+            embedded=_rows(made),
             failed=len(failures),
-            removed=len(removed),
+            removed=removed,
             contents=asked,
             tokens=tokens,
         )
@@ -103,8 +104,8 @@ def sweep_stretch(conn: sqlite3.Connection, claim: Claim, after: int) -> int | N
             raise TableChanged("The table may be another one than the one that was walked")
         collection = collection_by_id(conn, claim.collection_id)
         gone, following = sweep(conn, collection.vector_table, claim.source, after)
-        _changed(conn, collection, {}, gone)
-        conn.execute("update _embed_jobs set removed = removed + ? where id = ?", (len(gone), claim.job_id))
+        _changed(conn, collection, {}, gone.vector_ids)
+        conn.execute("update _embed_jobs set removed = removed + ? where id = ?", (gone.rows, claim.job_id))
         return following
 
 
@@ -115,6 +116,7 @@ def finish(conn: sqlite3.Connection, claim: Claim) -> None:
     """
     with transaction(conn):
         status, reason = (jobs.FINISHED, None) if claim.listing else _verdict(conn, claim)
+        forget_kept(conn, claim.collection_id, claim.job_id, every_row=claim.listing is None)
         jobs.end(conn, claim.job_id, claim.owner, status, reason)
         collection = collection_by_id(conn, claim.collection_id)
         if collection.replaces is not None and status == jobs.FINISHED and is_complete(conn, collection):
@@ -173,17 +175,47 @@ def start_of(conn: sqlite3.Connection, job: jobs.Job, source: SourceTable) -> St
     return Start(key_from_json(position["after"]) or None, counts, again)
 
 
-def _sorted_outcomes(batch: Batch, outcomes: Mapping[bytes, Outcome]) -> tuple[list[StoredVector], list[Failure]]:
-    made: list[StoredVector] = []
-    failures: list[Failure] = []
-    for content_hash, rows in batch.waiting.items():
-        outcome = outcomes[content_hash]
-        if isinstance(outcome, bytes):
-            made += [stored(row, outcome) for row in rows]
-        else:
-            may_pass = not isinstance(outcome, ContentRefused)
-            failures += [Failure(row, str(outcome), may_pass) for row in rows]
-    return made, failures
+def _failures(alike: Alike, outcomes: Mapping[bytes, Outcome]) -> list[Failure]:
+    """A failure of each of the rows, which names the first chunk that failed."""
+    errors = {
+        number: outcome
+        for number, chunk in enumerate(alike.chunks, 1)
+        if isinstance(outcome := outcomes.get(chunk.content_hash), EmbedError)
+    }
+    number, error = min(errors.items())
+    message = str(error) if len(alike.chunks) == 1 else f"Chunk {number} of {len(alike.chunks)}: {error}"
+    may_pass = not any(isinstance(error, ContentRefused) for error in errors.values())
+    return [Failure(row, message, may_pass) for row in alike.rows]
+
+
+def _spare(unfinished: Sequence[Alike], vectors: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """The vectors of rows that cannot be written yet, because other chunks of theirs have none."""
+    spare: dict[bytes, bytes] = {}
+    for alike in unfinished:
+        spare.update(alike.known)
+        spare.update(
+            (content_hash, vectors[content_hash]) for content_hash in alike.unknown() if content_hash in vectors
+        )
+    return spare
+
+
+def _rows(several: Sequence[Alike]) -> int:
+    return sum(len(alike.rows) for alike in several)
+
+
+def _write(
+    conn: sqlite3.Connection, claim: Claim, done: Sequence[Alike], vectors: Mapping[bytes, bytes], gone: Sequence[Key]
+) -> int:
+    """Write rows with all their chunks, in place of all they had, and delete others; how many rows that were."""
+    new = [vector for alike in done for vector in alike.stored(vectors)]
+    written = _write_vectors(conn, claim.collection_id, claim.source, new)
+    collection = collection_by_id(conn, claim.collection_id)
+    table = collection.vector_table
+    counts = [(row.key, len(alike.chunks)) for alike in done for row in alike.rows if row.stored_hash is not None]
+    surplus = delete_surplus(conn, table, claim.source, counts) if collection.definition.chunking else []
+    deleted = delete_vectors(conn, table, claim.source, gone)
+    _changed(conn, collection, written, [*surplus, *deleted.vector_ids])
+    return deleted.rows
 
 
 def _write_vectors(

@@ -86,6 +86,13 @@ _VERSION_2 = (
     cause text /* a sentence: why it was begun, where nobody asked for it */""",
     """alter table _embed_errors add column
     attempts integer not null default 1 /* how often the row has failed with this content */""",
+    """create table _embed_kept (
+    collection_id integer not null references _embed_collections (id),
+    content_hash blob not null, -- of a chunk whose row lacks others, because the job stopped or a chunk failed
+    vector blob not null,
+    job_id integer not null, -- the last job that met it
+    primary key (collection_id, content_hash)
+)""",
     """alter table _embed_errors add column
     retry_at real /* Unix seconds, from which on it is tried again; 0: somebody asked; null: when somebody asks */""",
     "create index _embed_errors_key on _embed_errors (collection_id, row_key)",
@@ -95,7 +102,7 @@ VERSION = len(_STEPS)
 PREFIX = "_embed_"
 # Of every vectors table, from version 2 on: the hash of the whole row's content, null where the row has one chunk.
 ROW_HASH = "row_hash blob"
-OWN_TABLES = ("_embed_errors", "_embed_jobs", "_embed_collections", "_embed_schema")
+OWN_TABLES = ("_embed_kept", "_embed_errors", "_embed_jobs", "_embed_collections", "_embed_schema")
 
 
 def has_schema(conn: sqlite3.Connection) -> bool:

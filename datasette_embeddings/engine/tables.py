@@ -9,7 +9,10 @@ from .errors import CannotEmbed, NotFound
 from .identifiers import quote
 
 # Columns of the vectors table, and members of a match: a key column of such a name is stored as key_<name>.
-RESERVED = {"chunk", "chunk_start", "chunk_end", "content_hash", "vector", "vector_id", "score", "key", "ranks"}
+RESERVED = {
+    *("chunk", "chunk_start", "chunk_end", "content_hash", "row_hash", "vector", "vector_id"),
+    *("score", "key", "ranks", "chunks"),
+}
 ROWID_NAMES = ("rowid", "_rowid_", "oid")
 SAMPLE = 100  # values looked at to tell whether a column holds binary
 

@@ -21,17 +21,27 @@ _COLUMNS = (
     ROW_HASH,
 )
 # SQLite 3.40 returns 1.0 for vector_id 1 where the table's first column, the row's key, is REAL.
-_RETURNING = "returning cast(vector_id as integer)"
+_RETURNING = "returning cast(vector_id as integer), chunk"
 SWEEP = 20_000  # vectors checked in one transaction: some 50 ms
 
 
 class StoredVector(NamedTuple):
-    """One row's vector as it will be written."""
+    """A row's vector, or one of its chunks', as it will be written."""
 
     key: tuple[object, ...]
-    length: int  # characters (or bytes) of the content
+    end: int  # characters of the row's text (or bytes) up to the chunk's end
     content_hash: bytes
     vector: bytes
+    chunk: int = 0
+    start: int = 0
+    row_hash: bytes | None = None  # of the whole row's content, where the chunk's is another
+
+
+class Deleted(NamedTuple):
+    """What was deleted."""
+
+    vector_ids: list[int]
+    rows: int  # that had these vectors
 
 
 def create_vector_table(conn: sqlite3.Connection, name: str, source: SourceTable) -> None:
@@ -62,34 +72,43 @@ def drop_vector_table(conn: sqlite3.Connection, name: str) -> None:
 def save_vectors(
     conn: sqlite3.Connection, name: str, source: SourceTable, vectors: Sequence[StoredVector]
 ) -> dict[int, bytes]:
-    """Insert the vectors, each in place of what its row had before; the vectors by vector id."""
+    """Insert the vectors, each in place of what its chunk had before; the vectors by vector id."""
     table = quote(name)
     # Numbered here, because RETURNING doubles the time of an insert.
     first = conn.execute(f"select coalesce(max(vector_id), 0) + 1 from {table}").fetchone()[0]
     conn.executemany(
-        f"insert into {table} ({_key_list(source)}, chunk, chunk_start, chunk_end, content_hash, vector, vector_id)"
-        f" values ({', '.join('?' * (len(source.keys) + 6))})"
-        f" on conflict ({_key_list(source)}, chunk) do update set chunk_end = excluded.chunk_end,"
-        " content_hash = excluded.content_hash, vector = excluded.vector",
+        f"insert into {table} ({_key_list(source)},"
+        " chunk, chunk_start, chunk_end, content_hash, vector, vector_id, row_hash)"
+        f" values ({', '.join('?' * (len(source.keys) + 7))}) on conflict ({_key_list(source)}, chunk) do update"
+        " set chunk_start = excluded.chunk_start, chunk_end = excluded.chunk_end,"
+        " content_hash = excluded.content_hash, vector = excluded.vector, row_hash = excluded.row_hash",
         (
-            (*item.key, 0, 0, item.length, item.content_hash, item.vector, vector_id)
+            (*item.key, item.chunk, item.start, item.end, item.content_hash, item.vector, vector_id, item.row_hash)
             for vector_id, item in enumerate(vectors, first)
         ),
     )
     new = conn.execute(f"select count(*) from {table} where vector_id >= ?", (first,)).fetchone()[0]
     if new == len(vectors):
         return {vector_id: item.vector for vector_id, item in enumerate(vectors, first)}
-    # A row that had a vector keeps its id.
-    sql = f"select vector_id from {table} where {_is_key(source)} and chunk = 0"
-    return {conn.execute(sql, item.key).fetchone()[0]: item.vector for item in vectors}
+    # A chunk that had a vector keeps its id.
+    sql = f"select vector_id from {table} where {_is_key(source)} and chunk = ?"
+    return {conn.execute(sql, (*item.key, item.chunk)).fetchone()[0]: item.vector for item in vectors}
 
 
 def delete_vectors(
     conn: sqlite3.Connection, name: str, source: SourceTable, keys: Iterable[tuple[object, ...]]
-) -> list[int]:
-    """Delete the vectors of these rows; their vector ids."""
+) -> Deleted:
+    """Delete all vectors of these rows."""
     sql = f"delete from {quote(name)} where {_is_key(source)} {_RETURNING}"
-    return [row[0] for key in keys for row in conn.execute(sql, key).fetchall()]
+    return _deleted([found for key in keys for found in conn.execute(sql, key).fetchall()])
+
+
+def delete_surplus(
+    conn: sqlite3.Connection, name: str, source: SourceTable, chunks: Iterable[tuple[tuple[object, ...], int]]
+) -> list[int]:
+    """Delete what these rows, given by key, have beyond so many chunks; the vector ids."""
+    sql = f"delete from {quote(name)} where {_is_key(source)} and chunk >= ? {_RETURNING}"
+    return [found[0] for key, count in chunks for found in conn.execute(sql, (*key, count)).fetchall()]
 
 
 def row_vectors(conn: sqlite3.Connection, name: str, source: SourceTable, key: tuple[object, ...]) -> list[bytes]:
@@ -104,22 +123,26 @@ def find_vector(conn: sqlite3.Connection, name: str, content_hash: bytes) -> byt
     return row[0] if row else None
 
 
-def sweep(conn: sqlite3.Connection, name: str, source: SourceTable, after: int) -> tuple[list[int], int | None]:
-    """Delete vectors whose row is gone, a stretch at a time: their ids, and where the next stretch begins (or None)."""
+def sweep(conn: sqlite3.Connection, name: str, source: SourceTable, after: int) -> tuple[Deleted, int | None]:
+    """Delete vectors whose row is gone, a stretch at a time: what, and where the next stretch begins (or None)."""
     row = conn.execute(
         f"select max(vector_id) from (select vector_id from {quote(name)} where vector_id > ?"
         f" order by vector_id limit {SWEEP})",
         (after,),
     ).fetchone()
     if row[0] is None:
-        return [], None
+        return Deleted([], 0), None
     gone = conn.execute(
         f"delete from {quote(name)} as v where vector_id > ? and vector_id <= ?"
         f" and not exists (select 1 from {quote(source.name)} as t where {source.joined('t', 'v')})"
         f" {_RETURNING}",
         (after, row[0]),
     ).fetchall()
-    return [vector_id for (vector_id,) in gone], int(row[0])
+    return _deleted(gone), int(row[0])
+
+
+def _deleted(returned: list[tuple[int, int]]) -> Deleted:
+    return Deleted([vector_id for vector_id, _ in returned], sum(chunk == 0 for _, chunk in returned))
 
 
 def _is_key(source: SourceTable) -> str:

@@ -69,6 +69,7 @@ OWN_TABLES = (
     "_embed_collections",
     "_embed_errors",
     "_embed_jobs",
+    "_embed_kept",
     "_embed_schema",
     "_embed_vectors_notes",
 )

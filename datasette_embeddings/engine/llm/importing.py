@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ..access import Access
 from ..batches import stored
 from ..collections import Collection
+from ..cutting import Chunk, undivided
 from ..errors import VectorError
 from ..rows import Position, Reader, Row, count_rows, reader
 from ..saving import keep_vectors
@@ -65,11 +66,15 @@ class Importer:
         with transaction(conn):
             rows = list(self.rows.rows(conn, self.after, STRETCH))
             found = ((row, self._vector(row)) for row in rows)
-            vectors = [stored(row, vector) for row, vector in found if vector is not None]
+            vectors = [stored(row, self._whole(row), vector) for row, vector in found if vector is not None]
             keep_vectors(conn, self.collection_id, self.rows.source, vectors)
         self.tally.walked += len(rows)
         self.after = rows[-1].position if rows else None
         return bool(rows)
+
+    def _whole(self, row: Row) -> Chunk:
+        assert row.content is not None
+        return undivided(self.rows.recipe, row.values, row.content)[0]
 
     def _vector(self, row: Row) -> bytes | None:
         """The vector to be stored for this row, or None."""

@@ -62,19 +62,19 @@ class Pace:
 
 
 class Recent:
-    """The vectors of this stretch and the one before, which the reader, a stretch ahead, could not find stored yet."""
+    """The outcomes of this stretch and the one before, which the reader, a stretch ahead, could not find stored yet."""
 
     def __init__(self) -> None:
-        self._stretches: deque[dict[bytes, bytes]] = deque(maxlen=2)
+        self._stretches: deque[dict[bytes, Outcome]] = deque(maxlen=2)
 
     def next_stretch(self) -> None:
         """Forget the stretch before the last."""
         self._stretches.append({})
 
-    def get(self, content_hash: bytes) -> bytes | None:
-        """The vector of a content that was embedded just now."""
+    def get(self, content_hash: bytes) -> Outcome | None:
+        """What a content gave just now, be it an error."""
         return next((kept[content_hash] for kept in self._stretches if content_hash in kept), None)
 
     def add(self, outcomes: Mapping[bytes, Outcome]) -> None:
         """Remember what a batch gave."""
-        self._stretches[-1].update({key: value for key, value in outcomes.items() if isinstance(value, bytes)})
+        self._stretches[-1].update(outcomes)

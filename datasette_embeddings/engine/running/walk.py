@@ -8,18 +8,21 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 from .. import jobs, saving
 from ..access import Access
-from ..batches import Batch, Stretch, TableChanged, make_source
+from ..batches import Batch, Stretch
 from ..collections import collection_by_id
 from ..contents import Content
+from ..cutting import Cutter
 from ..errors import CannotEmbed, EmbedError
 from ..fingerprint import inherit, recognise
+from ..measures import make_cutter
 from ..models import EmbeddingModel
 from ..rows import Position, count_rows, reader
 from ..saving import Claim, Outcome
+from ..sources import TableChanged, make_source
 from ..tables import source_table
 from ..transactions import is_passing
 from .asking import Asking
@@ -57,10 +60,11 @@ class Walk:
         collection = access.read(lambda conn: collection_by_id(conn, job.collection_id))
         present = access.read(lambda conn: jobs.get_job(conn, job.id))
         self.pace = Pace()
-        patience = Patience(stop, self._check, self._explain)
+        self.patience = Patience(stop, self._check, self._explain)
         model = find_model(collection.model)
-        self.asking = Asking(model, collection.dimensions, self.pace, patience, self._recognise)
+        self.asking = Asking(model, collection.dimensions, self.pace, self.patience, self._recognise)
         self.budget = Budget(present, model, binary=collection.definition.binary)
+        self.chunking = collection.definition.chunking
         self.recent = Recent()
 
     def all(self) -> None:
@@ -143,17 +147,30 @@ class Walk:
     def _stretches(self, beside: ThreadPoolExecutor) -> Iterator[Stretch]:
         """Stretches in order; the next one is read while the model works on this one."""
 
-        def read(after: Position | None) -> Stretch | None:
-            return self.access.read(lambda conn: self._next(conn, after))
-
         again = self.start.again
-        stretch = read(self.start.after)
+        stretch = self._read(self.start.after)
         while stretch is not None:
             again -= stretch.forget(again)
-            self.budget.planned(len(stretch.waiting))
-            following = beside.submit(read, stretch.position)
+            self.budget.planned(len(stretch.contents))
+            following = beside.submit(self._read, stretch.position)
             yield stretch
             stretch = following.result()
+
+    def _read(self, after: Position | None) -> Stretch | None:
+        """The stretch after a position, None at the end; its texts are cut while no connection is held."""
+        stretch = self.access.read(lambda conn: self._next(conn, after))
+        if stretch is not None and stretch.uncut:
+            try:
+                stretch.cut_all(self.cutter, self.source.reader.recipe)
+            except Stopping:
+                return None
+            self.access.read(lambda conn: self.source.place_cut(conn, stretch))
+        return stretch
+
+    @cached_property
+    def cutter(self) -> Cutter | None:
+        """What cuts long texts; made once a row has changed, because some models must be loaded for it."""
+        return self.patience.call(lambda: make_cutter(self.chunking, self.asking.model))
 
     def _next(self, conn: sqlite3.Connection, after: Position | None) -> Stretch | None:
         jobs.check(conn, self.job.id, self.owner)
@@ -162,11 +179,11 @@ class Walk:
     def _embed(self, batch: Batch) -> Embedded:
         """Have the model embed what is new in the batch, and keep what it gave, whatever ends this early."""
         outcomes: dict[bytes, Outcome] = {}
-        for content_hash in batch.waiting:
-            if (vector := self.recent.get(content_hash)) is not None:
-                outcomes[content_hash] = vector
-        fresh = {key: rows[0].content for key, rows in batch.waiting.items() if key not in outcomes}
-        made, tokens, fault = self._ask([content for content in fresh.values() if content is not None])
+        for content_hash in (key for alike in (*batch.rows, *batch.unfinished) for key in alike.unknown()):
+            if (outcome := self.recent.get(content_hash)) is not None:
+                outcomes[content_hash] = outcome
+        fresh = {key: content for key, content in batch.contents.items() if key not in outcomes}
+        made, tokens, fault = self._ask(list(fresh.values()))
         outcomes.update(zip(fresh, made, strict=False))
         self.recent.add(outcomes)
         return Embedded(batch.only(outcomes), outcomes, len(made), tokens, fault)
