@@ -132,7 +132,7 @@ class OpenAIModel(EmbeddingModel):
     def _embed(self, contents: list[str], prompt: str) -> list[np.ndarray]:
         # A lone surrogate ("\ud800", from JSON) cannot be sent: it becomes U+FFFD, as in a browser.
         texts = [(prompt + text).encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in contents]
-        kept = {text: self._kept.pop(text, None) for text in texts}
+        kept = {text: self._kept.pop(text, None) for text in dict.fromkeys(texts)}
         vectors = {text: vector for text, vector in kept.items() if vector is not None}
         try:
             self._ask_all([text for text in kept if text not in vectors], vectors)
