@@ -13,6 +13,7 @@ from ..engine.collections import Collection, Definition, get_collection
 from ..engine.errors import Conflict
 from ..engine.transactions import transaction
 from ..registry import RegisteredModel, registry_for
+from .costs import affordable, cost_options, say_cost
 from .files import open_database
 from .instance import instance_options
 from .passes import go_on
@@ -28,9 +29,10 @@ from .running import run_pass
 @click.option("--anew", is_flag=True, help="Embed every row again: the model has other weights than it had")
 @click.option("--cancel", is_flag=True, help="Give the change up; the collection stays as it is")
 @click.option("--accept", is_flag=True, help="Take the change though some rows failed in it")
+@cost_options
 @instance_options
 @click.pass_context
-def change(ctx, database, collection, columns, model, template, anew, cancel, accept, config, plugins_dir):
+def change(ctx, database, collection, columns, model, template, anew, cancel, accept, **options):
     """Embed COLLECTION in another way: by another model, with another template, or by other COLUMNS.
 
     What is not said stays as it is. The old vectors serve until the new ones are complete, and then the new ones take
@@ -39,7 +41,7 @@ def change(ctx, database, collection, columns, model, template, anew, cancel, ac
     \b
         datasette embed change data.db notes -m mpnet
     """
-    with open_database(database, config, plugins_dir) as (datasette, access):
+    with open_database(database, options["config"], options["plugins_dir"]) as (datasette, access):
         if cancel or accept:
             settle = cancel_change if cancel else accept_change
             access.write(lambda conn: settle(conn, get_collection(conn, collection)))
@@ -49,12 +51,22 @@ def change(ctx, database, collection, columns, model, template, anew, cancel, ac
         present = access.read(lambda conn: get_collection(conn, collection))
         entry = registry.find(model or present.model)
         wanted = access.read(lambda conn: changed(conn, present, entry.model, columns, template))
-        run_pass(ctx, access, registry, database, lambda conn, owner: _take(conn, present, wanted, entry, anew, owner))
+        limits = affordable(entry.model, wanted, options["max_cost"], options["max_rows"])
+        if options["dry_run"]:
+            return say_cost(access, wanted, entry.model)
+        wish = (present, wanted, entry, anew, limits)
+        run_pass(ctx, access, registry, database, lambda conn, owner: _take(conn, owner, *wish))
         _tell(access, present)
 
 
 def _take(
-    conn: sqlite3.Connection, present: Collection, wanted: Definition, entry: RegisteredModel, anew: bool, owner: str
+    conn: sqlite3.Connection,
+    owner: str,
+    present: Collection,
+    wanted: Definition,
+    entry: RegisteredModel,
+    anew: bool,
+    limits: jobs.Given,
 ) -> tuple[Collection, jobs.Job, bool]:
     with transaction(conn):
         successor = successor_of(conn, present)
@@ -62,7 +74,7 @@ def _take(
             successor = begin_change(conn, present.name, wanted, plugin=entry.plugin, anew=anew)
         elif successor.definition != wanted:
             raise Conflict(f"{present.name!r} is being changed in another way: --cancel gives that up")
-        return go_on(conn, successor, owner)
+        return go_on(conn, successor, owner, limits)
 
 
 def _tell(access: FileAccess, present: Collection) -> None:

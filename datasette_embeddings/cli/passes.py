@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from ..engine import jobs
 from ..engine.access import FileAccess
 from ..engine.collections import Collection, Definition, create_collection, every_collection
-from ..engine.errors import NotFound
+from ..engine.errors import Conflict, NotFound
 from ..engine.models import EmbeddingModel
+from ..engine.retries import retry
 from ..engine.running import run_job
 from ..engine.transactions import transaction
 from ..wording import progress_text
@@ -122,15 +123,32 @@ class Pass:
                 return
 
 
-def take(conn: sqlite3.Connection, wish: Wish, owner: str) -> tuple[Collection, jobs.Job, bool]:
-    """The collection that was wished for, with its job."""
+def take(
+    conn: sqlite3.Connection, wish: Wish, owner: str, limits: jobs.Given = jobs.NOTHING, *, failed: bool = False
+) -> tuple[Collection, jobs.Job, bool]:
+    """The collection that was wished for, with its job, or with one over the rows that failed."""
     with transaction(conn):
         collection, _ = create_collection(conn, wish.definition, name=wish.name, alias=wish.alias, plugin=wish.plugin)
-        return go_on(conn, collection, owner)
+        return (try_again if failed else go_on)(conn, collection, owner, limits)
 
 
-def go_on(conn: sqlite3.Connection, collection: Collection, owner: str) -> tuple[Collection, jobs.Job, bool]:
-    """The collection, its unfinished job or a new one, and whether we could claim that."""
+def try_again(
+    conn: sqlite3.Connection, collection: Collection, owner: str, limits: jobs.Given = jobs.NOTHING
+) -> tuple[Collection, jobs.Job, bool]:
+    """The collection, a new job over its rows that failed, and whether we could claim that; Conflict where none has."""
+    with transaction(conn):
+        job = retry(conn, collection.id, limits=limits)
+        claimed = jobs.claim(conn, job.id, owner)
+        return collection, jobs.get_job(conn, job.id), claimed
+
+
+def go_on(
+    conn: sqlite3.Connection, collection: Collection, owner: str, limits: jobs.Given = jobs.NOTHING
+) -> tuple[Collection, jobs.Job, bool]:
+    """The collection, its unfinished job or a new one, and whether we could claim that.
+
+    Conflict where another process runs it, and limits are given.
+    """
     with transaction(conn):
         job = jobs.latest_job(conn, collection.id)
         if job is None or job.status not in (jobs.PENDING, jobs.RUNNING, jobs.PAUSED):
@@ -138,6 +156,11 @@ def go_on(conn: sqlite3.Connection, collection: Collection, owner: str) -> tuple
         elif job.status == jobs.PAUSED:
             job = jobs.act(conn, collection.id, "resume")
         claimed = jobs.claim(conn, job.id, owner)
+        if limits and not claimed:
+            raise Conflict(
+                f"{collection.name} is being embedded by another process, under limits of its own: pause that first"
+            )
+        jobs.set_limits(conn, job.id, limits)
         return collection, jobs.get_job(conn, job.id), claimed
 
 

@@ -8,7 +8,7 @@ from ..engine import jobs
 from ..engine.collections import Collection
 from ..engine.errors import EmbedError
 from ..engine.jobs import Job
-from ..wording import counted, duration, progress_text
+from ..wording import counted, duration, progress_text, spent_text
 from .progress import one_line
 
 SHOWN_FAILURES = 5
@@ -16,14 +16,15 @@ SHOWN_CHARACTERS = 300  # of one message: a model may quote a whole content in i
 GO_ON = "the same command goes on where it stopped"
 
 
-def summary(collection: Collection, job: Job, seconds: float) -> str:
-    """What was done, in one line; EmbedError where the job did not finish."""
+def summary(collection: Collection, job: Job, seconds: float, price: float | None) -> str:
+    """What was done, in one line, and where the model has a price what that cost; EmbedError for an unfinished job."""
     if job.status != jobs.FINISHED:
         raise EmbedError(_stopped(collection, job))
     names = ("embedded", "reused", "unchanged", "empty", "failed", "removed")
     parts = [f"{getattr(job, name):,} {name}" for name in names if getattr(job, name)]
     rows = counted(job.rows_done, "row")
-    return f"{collection.name}: {rows} in {duration(seconds)}: {', '.join(parts) or 'nothing to embed'}"
+    cost = "" if price is None else f"; {spent_text(job, price)}"
+    return f"{collection.name}: {rows} in {duration(seconds)}: {', '.join(parts) or 'nothing to embed'}{cost}"
 
 
 def failures(conn: sqlite3.Connection, job: Job) -> str:
@@ -47,4 +48,5 @@ def _stopped(collection: Collection, job: Job) -> str:
     text = f"Embedding {collection.name} {verb}{f' after {done}' if done else ''}"
     if job.reason:
         text += f": {one_line(job.reason)}"
-    return f"{text}; {GO_ON}" if job.status == jobs.PAUSED else text
+    # Under a limit it might not: the reason says what helps.
+    return f"{text}; {GO_ON}" if job.status == jobs.PAUSED and job.limits == jobs.Limits() else text

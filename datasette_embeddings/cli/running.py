@@ -28,7 +28,8 @@ def run_pass(ctx: click.Context, access: FileAccess, registry: Registry, path: s
     ended = _bring_up_to_date(access, registry, path, take)
     if ended is None:
         ctx.exit(INTERRUPTED)
-    click.echo(summary(ended.collection, ended.job, time.monotonic() - began))
+    price = registry.price(ended.collection)
+    click.echo(summary(ended.collection, ended.job, time.monotonic() - began, price))
     if ended.job.failed:
         click.echo(access.read(lambda conn: failures(conn, ended.job)), err=True)
 

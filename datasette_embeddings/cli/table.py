@@ -12,6 +12,7 @@ from ..engine.errors import EmbedError
 from ..engine.models import EmbeddingModel
 from ..engine.tables import source_table
 from ..registry import registry_for
+from .costs import affordable, cost_options, say_cost
 from .files import open_database
 from .instance import instance_options
 from .passes import Wish, take
@@ -25,9 +26,11 @@ from .running import run_pass
 @click.option("-m", "--model", help="Id or alias of the model; see `datasette embed models`")
 @click.option("--template", metavar="TEXT", help="How a content is dressed: {{ title }} is that column's value")
 @click.option("--collection", metavar="NAME", help="Name of the collection; by default the table's")
+@click.option("--retry-failed", is_flag=True, help="Look only at the rows that failed")
+@cost_options
 @instance_options
 @click.pass_context
-def table(ctx, database, table_name, columns, model, template, collection, config, plugins_dir):
+def table(ctx, database, table_name, columns, model, template, collection, retry_failed, **options):
     """Embed COLUMNS of TABLE in DATABASE, or bring what was embedded up to date.
 
     Rows that have not changed are not embedded again. Ctrl-C stops after the batch in flight; the same command
@@ -36,12 +39,17 @@ def table(ctx, database, table_name, columns, model, template, collection, confi
     \b
         datasette embed table data.db notes title body -m minilm
     """
-    with open_database(database, config, plugins_dir) as (datasette, access):
+    with open_database(database, options["config"], options["plugins_dir"]) as (datasette, access):
         registry = registry_for(datasette)
         entry = registry.pick(model)
         definition = access.read(lambda conn: _definition(conn, table_name, columns, template, entry.model))
+        limits = affordable(entry.model, definition, options["max_cost"], options["max_rows"])
+        if options["dry_run"]:
+            return say_cost(access, definition, entry.model)
         wish = Wish(definition, collection, entry.short_name, entry.plugin)
-        run_pass(ctx, access, registry, database, lambda conn, owner: take(conn, wish, owner))
+        run_pass(
+            ctx, access, registry, database, lambda conn, owner: take(conn, wish, owner, limits, failed=retry_failed)
+        )
 
 
 def _definition(

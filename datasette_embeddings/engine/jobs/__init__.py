@@ -4,7 +4,7 @@ from .actions import act
 from .job import CANCELLED, COUNTS, FAILED, FINISHED, NOTED, PAUSED, PENDING, RETRIED, ROWS, RUNNING, Job, counts
 from .leases import advance, begin, check, claim, end, explain, is_ours, move, new_owner, release, renew
 from .limits import NOTHING, Given, Limits, check_affordable
-from .stored import claimable_job, create_job, get_job, latest_job
+from .stored import claimable_job, create_job, get_job, latest_job, set_limits
 
 __all__ = [
     "CANCELLED",
@@ -39,4 +39,5 @@ __all__ = [
     "new_owner",
     "release",
     "renew",
+    "set_limits",
 ]

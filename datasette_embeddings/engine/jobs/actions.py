@@ -9,7 +9,7 @@ from ..errors import Conflict, EmbedError
 from ..transactions import transaction
 from .job import CANCELLED, FAILED, PAUSED, PENDING, RUNNING, Job
 from .limits import NOTHING, Given
-from .stored import get_job, latest_job
+from .stored import get_job, latest_job, set_limits
 
 # action: (statuses it may be taken in, status it leads to)
 _ACTIONS = {
@@ -39,11 +39,7 @@ def act(conn: sqlite3.Connection, collection_id: int, action: str, limits: Given
             f" where collection_id = ? and (id = ? or status in ({', '.join('?' * len(others))}))",
             (after, now(), now() if after == CANCELLED else None, after, collection_id, job.id, *others),
         )
-        limited = job.limits.changed(limits)
-        conn.execute(
-            "update _embed_jobs set max_cost = ?, max_rows = ? where id = ?",
-            (limited.max_cost, limited.max_rows, job.id),
-        )
+        set_limits(conn, job.id, limits)
         return get_job(conn, job.id)
 
 

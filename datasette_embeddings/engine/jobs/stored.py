@@ -42,6 +42,14 @@ def create_job(
         return get_job(conn, int(cursor.lastrowid or 0))
 
 
+def set_limits(conn: sqlite3.Connection, job_id: int, limits: Given) -> None:
+    """Change what is given of a job's limits, in the caller's transaction."""
+    limited = get_job(conn, job_id).limits.changed(limits)
+    conn.execute(
+        "update _embed_jobs set max_cost = ?, max_rows = ? where id = ?", (limited.max_cost, limited.max_rows, job_id)
+    )
+
+
 def get_job(conn: sqlite3.Connection, job_id: int) -> Job:
     """The job of that id, or NotFound."""
     row = conn.execute(f"select {FIELDS} from _embed_jobs as j where id = ?", (job_id,)).fetchone()
