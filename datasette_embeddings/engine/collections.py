@@ -15,6 +15,7 @@ from .chunking import AUTOMATIC, Chunking, chunking_of, stored_chunking
 from .code_table import Codes, create_code_table, drop_code_table
 from .contents import Recipe, make_recipe
 from .errors import CannotEmbed, Conflict, EmbedError, NotFound
+from .follow.switch import remove_following
 from .measures import feasible_chunking
 from .models import EmbeddingModel, registered_name
 from .schema import PREFIX, drop_schema, ensure_schema, has_schema
@@ -245,6 +246,7 @@ def insert_collection(conn: sqlite3.Connection, definition: Definition, name: st
 
 
 def _drop_tables(conn: sqlite3.Connection, collection: Collection) -> None:
+    remove_following(conn, collection.name)
     drop_code_table(conn, collection.codes.table)
     drop_vector_table(conn, collection.vector_table)
 

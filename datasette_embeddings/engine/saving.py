@@ -14,13 +14,15 @@ from .code_table import record
 from .collections import Collection, collection_by_id, new_token
 from .errors import ContentRefused, EmbedError
 from .failures import forget_settled, forget_unmet, keep
+from .follow.notes import forget_some, stored_notes
+from .follow.shape import begin_comparison, end_comparison
 from .kept import forget_kept, keep_chunks
 from .listing import Listing
 from .rows import Key, Position, key_from_json, key_json
 from .sources import TableChanged, schema_version
 from .tables import SourceTable
 from .transactions import transaction
-from .vector_table import StoredVector, delete_surplus, delete_vectors, save_vectors, sweep
+from .vector_table import StoredVector, delete_gone, delete_surplus, delete_vectors, find_gone, save_vectors
 
 Outcome = bytes | EmbedError  # of one content: its vector, or why it has none
 
@@ -34,7 +36,19 @@ class Claim:
     collection_id: int
     source: SourceTable
     schema_version: int  # of the file when the walk began
+    shape: str  # of the table at that moment
     listing: Listing | None = None  # what is walked instead of every row
+    answers: int = 0  # the last note that was there before the first row was read, where every row is
+
+
+def begin(conn: sqlite3.Connection, claim: Claim, start: Start, total: int | None) -> None:
+    """Begin the walk where the job goes on; at the first row, `total` says how many there are."""
+    with transaction(conn):
+        nothing = dict.fromkeys(jobs.COUNTS, 0)
+        first = None if total is None else (_position(None, claim.schema_version, nothing), total)
+        jobs.begin(conn, claim.job_id, claim.owner, start.counts, first)
+        if first and claim.listing is None:
+            begin_comparison(conn, claim.collection_id, claim.job_id, claim.shape)
 
 
 def save(
@@ -96,17 +110,34 @@ def _settle(conn: sqlite3.Connection, claim: Claim, stretch: Stretch) -> None:
         claim.listing.settle(conn, stretch.after, stretch.position)
 
 
-def sweep_stretch(conn: sqlite3.Connection, claim: Claim, after: int) -> int | None:
-    """Drop vectors of rows that are gone, one stretch; where the next begins, or None at the end."""
+def gone_vectors(conn: sqlite3.Connection, claim: Claim) -> list[int]:
+    """The ids of vectors whose row is gone, some at a time; only reads."""
+    _check_schema(conn, claim)
+    return find_gone(conn, collection_by_id(conn, claim.collection_id).vector_table, claim.source)
+
+
+def sweep(conn: sqlite3.Connection, claim: Claim, ids: Sequence[int]) -> None:
+    """Drop what gone_vectors() found."""
     with transaction(conn):
         jobs.check(conn, claim.job_id, claim.owner)
-        if schema_version(conn) != claim.schema_version:
-            raise TableChanged("The table may be another one than the one that was walked")
+        _check_schema(conn, claim)
         collection = collection_by_id(conn, claim.collection_id)
-        gone, following = sweep(conn, collection.vector_table, claim.source, after)
+        gone = delete_gone(conn, collection.vector_table, claim.source, ids)
         _changed(conn, collection, {}, gone.vector_ids)
         conn.execute("update _embed_jobs set removed = removed + ? where id = ?", (gone.rows, claim.job_id))
-        return following
+
+
+def _check_schema(conn: sqlite3.Connection, claim: Claim) -> None:
+    if schema_version(conn) != claim.schema_version:
+        raise TableChanged("The table may be another one than the one that was walked")
+
+
+def forget_notes(conn: sqlite3.Connection, claim: Claim) -> bool:
+    """Drop some of the notes that a walk over every row has answered; False where none of them is left."""
+    with transaction(conn):
+        jobs.check(conn, claim.job_id, claim.owner)
+        notes = stored_notes(conn, collection_by_id(conn, claim.collection_id).name)
+        return notes is not None and forget_some(conn, notes, claim.answers)
 
 
 def finish(conn: sqlite3.Connection, claim: Claim) -> None:
@@ -118,6 +149,8 @@ def finish(conn: sqlite3.Connection, claim: Claim) -> None:
         status, reason = (jobs.FINISHED, None) if claim.listing else _verdict(conn, claim)
         forget_kept(conn, claim.collection_id, claim.job_id, every_row=claim.listing is None)
         jobs.end(conn, claim.job_id, claim.owner, status, reason)
+        if claim.listing is None:
+            end_comparison(conn, claim.collection_id, claim.job_id)
         collection = collection_by_id(conn, claim.collection_id)
         if collection.replaces is not None and status == jobs.FINISHED and is_complete(conn, collection):
             take_place(conn, collection)
@@ -142,11 +175,6 @@ def _position_json(conn: sqlite3.Connection, claim: Claim, stretch: Stretch) -> 
     A process that dies within the next stretch leaves counts beyond the position; who goes on begins with these.
     """
     return _position(stretch.position, claim.schema_version, jobs.counts(jobs.get_job(conn, claim.job_id)))
-
-
-def first_position(claim: Claim) -> str:
-    """The position before the first row."""
-    return _position(None, claim.schema_version, dict.fromkeys(jobs.COUNTS, 0))
 
 
 def _position(after: Position | None, schema: int, counts: Mapping[str, int]) -> str:

@@ -24,6 +24,7 @@ class Column:
     name: str
     type: str
     primary: int  # its place in the primary key, from 1; 0 outside it
+    generated: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,11 @@ class SourceTable:
     def names(self) -> tuple[str, ...]:
         """The names of the columns."""
         return tuple(column.name for column in self.columns)
+
+    @property
+    def has_key(self) -> bool:
+        """False where the rowid must do, although VACUUM may renumber it."""
+        return any(column.primary for column in self.columns)
 
     @property
     def walk(self) -> tuple[str, ...]:
@@ -114,7 +120,7 @@ def _table_name(conn: sqlite3.Connection, name: str) -> str:
 def _columns(conn: sqlite3.Connection, table: str) -> tuple[Column, ...]:
     # table_xinfo: generated columns (hidden 2 and 3) are columns too; hidden ones of virtual tables (1) are not.
     rows = conn.execute("select name, type, pk, hidden from pragma_table_xinfo(?)", (table,)).fetchall()
-    return tuple(Column(row[0], row[1] or "", row[2]) for row in rows if row[3] != 1)
+    return tuple(Column(row[0], row[1] or "", row[2], row[3] > 1) for row in rows if row[3] != 1)
 
 
 def _primary_index(conn: sqlite3.Connection, table: str) -> str | None:

@@ -22,7 +22,7 @@ _COLUMNS = (
 )
 # SQLite 3.40 returns 1.0 for vector_id 1 where the table's first column, the row's key, is REAL.
 _RETURNING = "returning cast(vector_id as integer), chunk"
-SWEEP = 20_000  # vectors checked in one transaction: some 50 ms
+SWEEP = 20_000  # vectors of gone rows deleted in one transaction
 
 
 class StoredVector(NamedTuple):
@@ -123,22 +123,20 @@ def find_vector(conn: sqlite3.Connection, name: str, content_hash: bytes) -> byt
     return row[0] if row else None
 
 
-def sweep(conn: sqlite3.Connection, name: str, source: SourceTable, after: int) -> tuple[Deleted, int | None]:
-    """Delete vectors whose row is gone, a stretch at a time: what, and where the next stretch begins (or None)."""
-    row = conn.execute(
-        f"select max(vector_id) from (select vector_id from {quote(name)} where vector_id > ?"
-        f" order by vector_id limit {SWEEP})",
-        (after,),
-    ).fetchone()
-    if row[0] is None:
-        return Deleted([], 0), None
-    gone = conn.execute(
-        f"delete from {quote(name)} as v where vector_id > ? and vector_id <= ?"
-        f" and not exists (select 1 from {quote(source.name)} as t where {source.joined('t', 'v')})"
-        f" {_RETURNING}",
-        (after, row[0]),
-    ).fetchall()
-    return _deleted(gone), int(row[0])
+def find_gone(conn: sqlite3.Connection, name: str, source: SourceTable) -> list[int]:
+    """The ids of vectors whose row is gone, at most SWEEP of them; reads their keys' index, and no vector."""
+    return [row[0] for row in conn.execute(f"select vector_id from {_gone(name, source)} limit {SWEEP}")]
+
+
+def delete_gone(conn: sqlite3.Connection, name: str, source: SourceTable, ids: Iterable[int]) -> Deleted:
+    """Delete those of these vectors whose row is gone still."""
+    sql = f"delete from {_gone(name, source)} and vector_id = ? {_RETURNING}"
+    return _deleted([found for vector_id in ids for found in conn.execute(sql, (vector_id,)).fetchall()])
+
+
+def _gone(name: str, source: SourceTable) -> str:
+    row = f"select 1 from {quote(source.name)} as t where {source.joined('t', 'v')}"
+    return f"{quote(name)} as v where not exists ({row})"
 
 
 def _deleted(returned: list[tuple[int, int]]) -> Deleted:

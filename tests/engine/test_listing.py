@@ -16,6 +16,10 @@ NOTES = "create table notes (id integer primary key, body text)"
 KEYED = "create table notes (id text primary key, body text)"
 
 
+def create_log(conn):
+    create_notes(conn, notes_of("notes", source_table(conn, "notes")))
+
+
 @pytest.fixture
 def embedded(tmp_path):
     """embedded(script, rows, model): a file with the collection `notes`, embedded, and an empty log of notes."""
@@ -24,7 +28,7 @@ def embedded(tmp_path):
         path = make_file(tmp_path / "data.db", script, notes=rows)
         embed(path, "notes", ["body"], model)
         with FileAccess(path) as access:
-            access.write(lambda conn: create_notes(conn, notes_of("notes", source_table(conn, "notes"))))
+            access.write(create_log)
         if hasattr(model, "calls"):
             model.calls.clear()
         return path

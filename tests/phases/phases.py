@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a plugins folder
 from fake_models import WordLengths
 
 from datasette_embeddings.engine import batches, jobs, models, saving
-from datasette_embeddings.engine.running import pace, walk
+from datasette_embeddings.engine.running import asking, pace
 
 PHASE = os.environ.get("FAKE_PHASE")
 AFTER = int(os.environ.get("FAKE_PHASE_AFTER", "1"))
@@ -56,11 +56,11 @@ def stopping(function):
 if PHASE == "read":
     batches.Source.next_stretch = stopping(batches.Source.next_stretch)
 elif PHASE == "model":
-    walk.embed_contents = stopping(models.embed_contents)
+    asking.embed_contents = stopping(models.embed_contents)
 elif PHASE in ("write", "commit"):
     jobs.advance = stopping(jobs.advance)  # the last statement before a batch is committed
 elif PHASE == "sweep":
-    saving.sweep = stopping(saving.sweep)
+    saving.find_gone = stopping(saving.find_gone)
 
 
 @hookimpl

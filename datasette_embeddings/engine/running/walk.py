@@ -18,6 +18,9 @@ from ..contents import Content
 from ..cutting import Cutter
 from ..errors import CannotEmbed, EmbedError
 from ..fingerprint import inherit, recognise
+from ..follow.notes import last_note, stored_notes
+from ..follow.shape import shape_of
+from ..follow.uniques import needs_sweep
 from ..measures import make_cutter
 from ..models import EmbeddingModel
 from ..rows import Position, count_rows, reader
@@ -66,6 +69,7 @@ class Walk:
         self.budget = Budget(present, model, binary=collection.definition.binary)
         self.chunking = collection.definition.chunking
         self.recent = Recent()
+        self.answers = 0
 
     def all(self) -> None:
         """Walk the rows, drop the vectors of rows that are gone, and finish."""
@@ -85,8 +89,7 @@ class Walk:
             if self.stop.is_set():
                 self.access.write(lambda conn: jobs.release(conn, self.job.id, self.owner))
                 return True
-            if self.claim.listing is None:
-                self._sweep()
+            self._clear()
         except TableChanged:
             return False  # what is unchanged costs next to nothing
         self.access.write(lambda conn: saving.finish(conn, self.claim))
@@ -104,16 +107,19 @@ class Walk:
             dimensions = self.asking.dimensions or self.asking.model.dimensions
             job = jobs.get_job(conn, self.job.id)
             listing = listing_of(conn, job, collection, source)
-            self.source = make_source(conn, collection, reader(source, collection), dimensions, listing)
-            self.claim = Claim(job.id, self.owner, collection.id, source, self.source.schema_version, listing)
             self.start = saving.start_of(conn, job, source)
+            if self.start.after is None:
+                self.answers = last_note(conn, stored_notes(conn, collection.name))
+            self.source = make_source(conn, collection, reader(source, collection), dimensions, listing)
+            version, shape = self.source.schema_version, shape_of(conn, source)
+            self.claim = Claim(job.id, self.owner, collection.id, source, version, shape, listing, self.answers)
+            self.sweeps = listing is None or needs_sweep(conn, source)
             if self.start.after is not None:
                 return None
             return listing.count(conn) if listing else count_rows(conn, source.name)
 
         total = self.access.read(look)
-        first = None if total is None else (saving.first_position(self.claim), total)
-        self.access.write(lambda conn: jobs.begin(conn, self.job.id, self.owner, self.start.counts, first))
+        self.access.write(lambda conn: saving.begin(conn, self.claim, self.start, total))
 
     def _embed_rows(self) -> None:
         # One thread that reads and writes: two of them wait for each other (a commit for the reader, both for Python's
@@ -222,10 +228,12 @@ class Walk:
             self.access.write(lambda conn: jobs.explain(conn, self.job.id, self.owner, reason))
         self._report()
 
-    def _sweep(self) -> None:
-        after: int | None = 0
-        while after is not None:
-            after = self.access.write(partial(saving.sweep_stretch, claim=self.claim, after=after))
+    def _clear(self) -> None:
+        """Drop the vectors of rows that are gone, and after every row the notes that are answered by that."""
+        while self.sweeps and (gone := self.access.read(lambda conn: saving.gone_vectors(conn, self.claim))):
+            self.access.write(partial(saving.sweep, claim=self.claim, ids=gone))
+        while self.claim.listing is None and self.access.write(lambda conn: saving.forget_notes(conn, self.claim)):
+            pass
 
     def _report(self) -> None:
         if self.on_progress:

@@ -1,0 +1,115 @@
+"""What the worker and `sync` do for followed collections: look whether anything waits, mend, and make the jobs."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from .. import jobs
+from ..collections import Collection, every_collection
+from ..identifiers import quote
+from ..jobs.noted import create_noted
+from ..sources import schema_version
+from ..tables import SourceTable
+from ..transactions import transaction
+from .mending import followable, is_sound, mend
+from .notes import Notes, count_notes, has_notes, stored_notes
+from .shape import LOST, shape_of, stored_shape
+
+LOCKED_SECONDS = 30  # after which a job that met another program's lock is tried again
+FEW = 1000  # notes: so many are dealt with one by one, however small the table is
+
+
+def followed(conn: sqlite3.Connection) -> list[Collection]:
+    """The collections that are kept up to date, those that grow to replace another one among them."""
+    return [collection for collection in every_collection(conn) if collection.follow]
+
+
+def needs_attention(conn: sqlite3.Connection, checked: int | None) -> bool:
+    """Whether attend() would do anything; only reads, and looks at the triggers unless the schema is as `checked`."""
+    changed = schema_version(conn) != checked
+    for collection in followed(conn):
+        if changed and not is_sound(conn, collection):
+            return True
+        if _is_free(conn, collection) and (_has_waiting(conn, collection) or (changed and _due(conn, collection))):
+            return True
+    return False
+
+
+def attend(conn: sqlite3.Connection) -> int | None:
+    """Mend what is broken and make a job for what waits; the schema version at which nothing is left to be seen to.
+
+    None where something must wait for the end of a job.
+    """
+    with transaction(conn):
+        settled = True
+        for collection in followed(conn):
+            settled &= attend_to(conn, collection)
+        return schema_version(conn) if settled else None
+
+
+def attend_to(conn: sqlite3.Connection, collection: Collection) -> bool:
+    """The same for one collection: False where something must wait for the end of a job."""
+    with transaction(conn):
+        collection = mend(conn, collection)
+        due = _due(conn, collection)
+        if due is None:
+            return True
+        kind, cause = due
+        if not _is_free(conn, collection):
+            return kind == jobs.NOTED
+        if kind == jobs.NOTED:
+            create_noted(conn, collection.id)
+        else:
+            jobs.create_job(conn, collection.id, cause=cause)
+        return True
+
+
+def _is_free(conn: sqlite3.Connection, collection: Collection) -> bool:
+    """Whether its newest job has finished: what somebody paused or cancelled, or what failed, is not begun again.
+
+    What another program's lock has paused is, after a while: nobody asked for that.
+    """
+    row = conn.execute(
+        "select status = 'finished' or status = 'paused' and kind = 'noted' and reason like '%is locked%'"
+        f" and julianday(updated) < julianday('now', '-{LOCKED_SECONDS} seconds')"
+        " from _embed_jobs where collection_id = ? order by id desc limit 1",
+        (collection.id,),
+    ).fetchone()
+    return row is not None and bool(row[0])
+
+
+def _has_waiting(conn: sqlite3.Connection, collection: Collection) -> bool:
+    notes = stored_notes(conn, collection.name)
+    return notes is not None and has_notes(conn, notes)
+
+
+def _due(conn: sqlite3.Connection, collection: Collection) -> tuple[str, str | None] | None:
+    """The kind of job that is due, and its cause in a sentence; None where nothing is, or where nothing can be done."""
+    found, notes = followable(conn, collection), stored_notes(conn, collection.name)
+    if found is None or notes is None:
+        return None
+    source, _ = found
+    shape = stored_shape(conn, collection.id)
+    if shape != shape_of(conn, source):
+        return jobs.ROWS, _cause(source, shape)
+    if not has_notes(conn, notes):
+        return None
+    if _is_flood(conn, source, notes):
+        return jobs.ROWS, f"More changes were noted than {source.name} has rows, so every row is compared"
+    return jobs.NOTED, None
+
+
+def _cause(source: SourceTable, shape: str | None) -> str:
+    name = source.name
+    if shape == LOST:
+        return f"The triggers on {name} were gone and have been made again, so every row is compared"
+    if not source.has_key:
+        return f"The file was vacuumed or its schema changed, and {name} has no primary key, so every row is compared"
+    return f"The table {name} was changed or made anew, so every row is compared"
+
+
+def _is_flood(conn: sqlite3.Connection, source: SourceTable, notes: Notes) -> bool:
+    """Whether to look at every row is less work than to look at every note."""
+    count = count_notes(conn, notes)
+    sql = f"select 1 from {quote(source.name)} limit 1 offset ?"
+    return count > FEW and conn.execute(sql, (count - 1,)).fetchone() is None
