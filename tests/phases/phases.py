@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a plugins folder
 
 from fake_models import WordLengths
 
-from datasette_embeddings.engine import batches, jobs, models, saving
+from datasette_embeddings.engine import jobs, models, saving, sources
 from datasette_embeddings.engine.running import asking, pace
 
 PHASE = os.environ.get("FAKE_PHASE")
@@ -54,7 +54,7 @@ def stopping(function):
 
 
 if PHASE == "read":
-    batches.Source.next_stretch = stopping(batches.Source.next_stretch)
+    sources.Source.next_stretch = stopping(sources.Source.next_stretch)
 elif PHASE == "model":
     asking.embed_contents = stopping(models.embed_contents)
 elif PHASE in ("write", "commit"):
