@@ -215,7 +215,7 @@ class OpenAIModel(EmbeddingModel):
                 response = self._client.post(server.url, json=body, headers=headers)
             except httpx.RequestError as error:
                 kind = ModelBusy if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) else Suspect
-                raise kind(f"{who} did not answer: {_said(str(error), key) or type(error).__name__}") from None
+                raise kind(f"{who} did not answer: {_said(str(error) or type(error).__name__, key)}") from None
             if response.is_error and "encoding_format" in response.text and "encoding_format" in body:
                 self._fields.pop("encoding_format", None)  # some servers refuse what others ignore
                 return self._post(texts, key)
@@ -280,7 +280,7 @@ def _fault(who: str, response: httpx.Response, key: str) -> ModelError:
         return Suspect(message, asked or 0.0)  # and so not left out: it may well answer to other contents
     if (status in (408, 425, 429) or status > 500) and "insufficient_quota" not in response.text:
         return ModelBusy(message, asked)
-    return ModelUnavailable(f"{message}. Are its base_url and its name right?")
+    return ModelUnavailable(message if status == 429 else f"{message}. Are its base_url and its name right?")
 
 
 def _retry_after(value: str) -> float | None:
@@ -294,6 +294,6 @@ def _said(text: str, key: str) -> str:
     """What a server or an error says, on one line and without the key."""
     with suppress(TypeError, ValueError):  # where it is no JSON
         text = json.loads(SAID.search(text)[1], strict=False)
-    text = "an HTML page" if text.lstrip().startswith("<") else " ".join(text.split())
+    text = "an HTML page" if text.lstrip().startswith("<") else " ".join(text.split()).rstrip(".") or "no reason given"
     text = re.sub(r"\S*\*{3,}\S*", "***", text.replace(key or "***", "***"))  # OpenAI shows both ends of a key
     return text if len(text) <= 300 else f"{text[:300]}…"

@@ -109,10 +109,13 @@ def test_a_key_that_is_missing(configured, server):
     [
         ((404, {"error": {"message": 'model "mini" not found'}}), 'answered 404 Not Found: model "mini" not found'),
         ((404, *HTML), "answered 404 Not Found: an HTML page"),
-        ((405, ""), "answered 405 Method Not Allowed: "),
+        ((405, ""), "answered 405 Method Not Allowed: no reason given."),
         ((200, *HTML), "answered 200 OK: an HTML page"),
-        ((302, "", {"Location": "https://elsewhere.example/?token=secret"}), "answered 302 Found: "),
-        ((307, "", {"Location": "/v2/embeddings"}), "answered 307 Temporary Redirect: "),
+        (
+            (302, "", {"Location": "https://elsewhere.example/?token=secret"}),
+            "answered 302 Found: no reason given.",
+        ),
+        ((307, "", {"Location": "/v2/embeddings"}), "answered 307 Temporary Redirect: no reason given."),
     ],
 )
 def test_nothing_is_answered_there(configured, server, reply, shown):
@@ -130,5 +133,5 @@ def test_an_account_without_credit(configured, server):
     message = "You exceeded your current quota, please check your plan and billing details."
     error = refused(configured, server, 429, {"error": {"message": message, "code": "insufficient_quota"}})
     assert type(error) is ModelUnavailable
-    assert message in str(error)
+    assert str(error).endswith(message.rstrip("."))
     assert len(server.requests) == 1
