@@ -16,8 +16,9 @@ from .engine.models import EmbeddingModel
 logger = logging.getLogger("datasette_embeddings")
 
 PLUGIN = "datasette_secrets"
-KEPT_SECONDS = 60.0  # a key that is older is still given, and looked for anew meanwhile
+KEPT_SECONDS = 60.0  # a key that is older is looked for anew
 WAIT_SECONDS = 5.0  # for a key that is not known yet
+RENEW_SECONDS = 0.25  # for a newer one, until the one that is known is given all the same
 
 
 def installed() -> bool:
@@ -48,7 +49,7 @@ def declared(models: Iterable[EmbeddingModel]) -> list:
 
 
 class StoredKey:
-    """One secret, which no thread waits for longer than it must (a reading thread would wait for its own kind)."""
+    """One secret. Nobody waits long for it: whoever holds a reading thread might be waiting for that very thread."""
 
     def __init__(self, datasette, name: str) -> None:
         self._datasette, self._name = datasette, name
@@ -65,14 +66,13 @@ class StoredKey:
         return f"as {self._name} on the page /-/secrets" if get_config(self._datasette) else None
 
     def find(self) -> str | None:
-        """The secret, or None: at most KEPT_SECONDS old, or else the last one known while a newer is looked for."""
+        """The secret, at most KEPT_SECONDS old unless datasette-secrets is slow to answer; None where there is none."""
         with self._lock:
             known = self._known
             if self._asked is None or (self._asked.done() and (known is None or self._is_old())):
                 self._ask()
             asked = self._asked
-        if known is None:
-            wait([asked], WAIT_SECONDS)
+        wait([asked], WAIT_SECONDS if known is None else RENEW_SECONDS)
         return self._known
 
     def forget(self) -> None:
