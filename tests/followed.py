@@ -37,6 +37,13 @@ def sync(path, model, owner="sync"):
     return done
 
 
+def due(path):
+    """The job that a worker would take next, pending, or None."""
+    with closing(connect(path)) as conn:
+        attend(conn)
+        return jobs.claimable_job(conn)
+
+
 def execute(path, script):
     """Run a script as any other program would, which has none of our functions."""
     with closing(connect(path)) as conn:

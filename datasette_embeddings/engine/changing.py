@@ -19,6 +19,7 @@ from .collections import (
     new_token,
 )
 from .errors import Conflict
+from .follow.following import follow, move_following
 from .identifiers import quote
 from .models import EmbeddingModel
 from .schema import ensure_schema
@@ -52,7 +53,7 @@ def begin_change(
             "update _embed_collections set replaces = ?, fingerprint = ? where id = ?",
             (collection.id, b"" if anew else None, made.id),
         )
-        return collection_by_id(conn, made.id)
+        return follow(conn, made) if collection.follow else collection_by_id(conn, made.id)
 
 
 def changed(
@@ -100,6 +101,7 @@ def take_place(conn: sqlite3.Connection, successor: Collection) -> Collection:
         present = collection_by_id(conn, successor.id)
         _rename(conn, successor.vector_table, present.vector_table)
         _rename(conn, successor.codes.table, present.codes.table)
+        move_following(conn, successor, present)
         return present
 
 

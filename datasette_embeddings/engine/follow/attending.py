@@ -30,7 +30,7 @@ def needs_attention(conn: sqlite3.Connection, checked: int | None) -> bool:
     for collection in followed(conn):
         if changed and not is_sound(conn, collection):
             return True
-        if _is_free(conn, collection) and (_has_waiting(conn, collection) or (changed and _due(conn, collection))):
+        if _is_free(conn, collection) and (changed or _has_waiting(conn, collection)) and _due(conn, collection):
             return True
     return False
 

@@ -42,8 +42,8 @@ def unfollow(conn: sqlite3.Connection, collection: Collection) -> Collection:
 def move_following(conn: sqlite3.Connection, before: Collection, after: Collection) -> None:
     """Take the triggers and the notes along to the collection's new name, within the caller's transaction."""
     found = followable(conn, after)
-    if not after.follow or found is None:
-        return
+    if found is None or not after.follow:
+        return remove_following(conn, before.name)  # what cannot be watched now is mended once it can
     source, reads = found
     notes = notes_of(after.name, source)
     drop_triggers(conn, before.name)

@@ -112,5 +112,5 @@ def forget_some(conn: sqlite3.Connection, notes: Notes, until: int) -> bool:
 
 
 def _utc(julian: float) -> str:
-    moment = datetime.fromtimestamp((julian - UNIX_EPOCH) * 86400, timezone.utc)
+    moment = datetime.fromtimestamp(round((julian - UNIX_EPOCH) * 86400), timezone.utc)
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
