@@ -99,6 +99,10 @@ class Registry:
         names = ", ".join(sorted(name for entry in self.models for name in (entry.name, *entry.aliases)))
         raise UnknownModel(f"There is no model {name!r}; the installed ones are {names}")
 
+    def __contains__(self, name: object) -> bool:
+        """Whether there is a model of that id or alias."""
+        return name in self._by_name
+
     def model(self, name: str) -> EmbeddingModel:
         """The model itself."""
         return self.find(name).model

@@ -5,11 +5,11 @@ import signal
 from contextlib import closing
 
 import pytest
-from embedded import act, create, make_file, read, vectors, wait_until, write
-from fake_models import Failing, HeldByFile, NeedsKey, SlowLoading, WordLengths, word_lengths
+from embedded import act, create, make_file, read, run, vectors, wait_until, write
+from fake_models import Busy, Failing, HeldByFile, NeedsKey, SlowLoading, WordLengths, word_lengths
 from servers import wait_for
 
-from datasette_embeddings import worker
+from datasette_embeddings import compat, worker
 from datasette_embeddings.engine import jobs
 from datasette_embeddings.engine.access import connect
 from datasette_embeddings.engine.collections import create_collection, define
@@ -110,6 +110,46 @@ def test_a_failed_job_does_not_end_the_worker(path, serve):
     finished(path)
 
 
+def test_a_job_that_waits_holds_up_no_other(path, tmp_path, serve):
+    """While the server of one model is busy, jobs of others run; and it goes on beside them."""
+    busy = tmp_path / "busy"
+    busy.touch()
+    serve(path, env={"FAKE_MODELS_BUSY": str(busy)})
+    create(path, "notes", ["body"], Busy())
+    wait_until(path, "select reason is not null from _embed_jobs", "the wait")
+    create(path, "notes", ["body"], WordLengths(), name="other")
+    finished(path)
+    assert read(path, "select status from _embed_jobs order by id") == [("running",), ("finished",)]
+    busy.unlink()
+    wait_until(path, "select max(status) = 'finished' from _embed_jobs", "the job that waited")
+    assert len(vectors(path, "notes")) == len(vectors(path, "other")) == len(ROWS)
+
+
+def test_a_server_that_stops_while_a_job_waits(path, tmp_path, serve):
+    """The job is given back, and the server ends at once."""
+    busy = tmp_path / "busy"
+    busy.touch()
+    server = serve(path, env={"FAKE_MODELS_BUSY": str(busy)})
+    create(path, "notes", ["body"], Busy())
+    wait_until(path, "select reason is not null from _embed_jobs", "the wait")
+    assert server.terminate() in (0, -signal.SIGTERM)
+    assert read(path, "select status, owner, reason from _embed_jobs") == [("pending", None, None)]
+    assert "Traceback" not in server.output()
+
+
+def test_rows_that_failed_are_tried_again_by_themselves(path, serve):
+    """Once their pause is over the worker makes a job for them, and for them alone."""
+    write(path, "insert into notes values (99, 'FAIL')")
+    _, job = create(path, "notes", ["body"], Failing())
+    run(path, job, Failing())
+    write(path, "update notes set body = 'mended' where id = 99")
+    serve(path)
+    write(path, "update _embed_errors set retry_at = 1")
+    wait_until(path, "select max(id) = 2 and max(status) = 'finished' from _embed_jobs", "another job")
+    assert read(path, "select kind, rows_done, embedded from _embed_jobs where id = 2") == [("failed", 1, 1)]
+    assert read(path, "select count(*) from _embed_errors") == [(0,)]
+
+
 def test_the_authors_traceback(path, serve):
     """With DATASETTE_EMBED_RAISE_ERRORS the server stops with the traceback of the model's own error."""
     write(path, "insert into notes values (99, 'FAIL')")
@@ -184,8 +224,8 @@ async def test_a_database_in_memory(make_datasette):
     """A named database in memory is embedded like a file."""
     datasette = make_datasette(models=[model := WordLengths()])
     database = datasette.add_memory_database("test_worker_memory")
-    await worker.compat.write(database, lambda conn: fill(conn))
-    job = await worker.compat.write(database, lambda conn: begin(conn, model))
+    await compat.write(database, lambda conn: fill(conn))
+    job = await compat.write(database, lambda conn: begin(conn, model))
     current = await started(datasette)
     for _ in range(500):
         if (await database.execute_fn(lambda conn: jobs.get_job(conn, job.id))).ended:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 from . import jobs
@@ -16,14 +16,14 @@ from .transactions import transaction
 # Of collections that have no unfinished job. A job that failed came to its end too where it walked all its rows: every
 # one of them failed by itself.
 _DUE = """
-select e.collection_id from _embed_errors as e
+select distinct c.id, c.model from _embed_errors as e
+join _embed_collections as c on c.id = e.collection_id
 join _embed_jobs as j on j.id = (select max(id) from _embed_jobs where collection_id = e.collection_id)
 where e.retry_at <= ? and (j.status = 'finished' or (j.status = 'failed' and j.rows_done = j.rows_total))
 and not exists (
     select 1 from _embed_jobs as other
     where other.collection_id = e.collection_id and other.status in ('pending', 'running', 'paused')
 )
-limit 1
 """
 
 
@@ -38,15 +38,22 @@ def retry(
         return jobs.create_job(conn, collection_id, kind=jobs.RETRIED, actor=actor, limits=limits)
 
 
-def due_collection(conn: sqlite3.Connection) -> int | None:
-    """The id of a collection of which a row that failed is to be tried again by now.
+def due_collection(conn: sqlite3.Connection, models: Container[str]) -> int | None:
+    """The id of a collection by one of these models, of which a row that failed is to be tried again by now.
 
     Only of one whose last job came to its end: what a person stopped, and what no other row will mend, is left alone.
     """
     if not has_schema(conn):
         return None
-    row = conn.execute(_DUE, (time.time(),)).fetchone()
-    return row[0] if row else None
+    found = conn.execute(_DUE, (time.time(),))
+    return next((collection_id for collection_id, model in found if model in models), None)
+
+
+def retry_due(conn: sqlite3.Connection, models: Container[str]) -> jobs.Job | None:
+    """A job over the rows of such a collection that are to be tried again by now, or None where there are none."""
+    with transaction(conn):
+        collection_id = due_collection(conn, models)
+        return None if collection_id is None else jobs.create_job(conn, collection_id, kind=jobs.RETRIED)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from datasette_embeddings.engine import jobs
 from datasette_embeddings.engine.access import FileAccess, connect
 from datasette_embeddings.engine.collections import get_collection
 from datasette_embeddings.engine.errors import Conflict
-from datasette_embeddings.engine.retries import due_collection, retry
+from datasette_embeddings.engine.retries import due_collection, retry, retry_due
 
 NOTES = "create table notes (id integer primary key, body text)"
 ROWS = [(1, "good"), (2, "FAIL a"), (3, "fine"), (4, "FAIL b")]
@@ -38,9 +38,9 @@ def again(path, model, name="notes", **options):
     return run(path, job, model)
 
 
-def due(path):
+def due(path, models=("failing",)):
     with closing(connect(path)) as conn:
-        return due_collection(conn)
+        return due_collection(conn, models)
 
 
 def test_only_the_failed_rows_are_walked(path):
@@ -179,6 +179,22 @@ def test_where_every_row_failed(tmp_path):
     assert embed(path, "notes", ["body"], Failing()).status == "failed"
     later(path, 700)
     assert due(path) == 1
+
+
+def test_a_model_that_is_not_installed(path):
+    """A process without the model leaves the rows to one that has it."""
+    later(path, 700)
+    assert (due(path, models=()), due(path)) == (None, 1)
+
+
+def test_a_job_for_what_is_due(path):
+    """It is made once, and walks what is due."""
+    later(path, 700)
+    with FileAccess(path) as access:
+        job = access.write(lambda conn: retry_due(conn, ["failing"]))
+        assert access.write(lambda conn: retry_due(conn, ["failing"])) is None
+    assert run(path, job, model := Mended()).status == "finished"
+    assert sorted(model.contents) == ["FAIL a", "FAIL b"]
 
 
 def test_a_file_without_our_tables(tmp_path):
