@@ -11,6 +11,7 @@ from ..engine.access import FileAccess
 from ..engine.collections import Definition
 from ..engine.estimate import estimate, survey
 from ..engine.jobs import Given, Limits, check_affordable
+from ..engine.measures import make_cutter
 from ..engine.models import EmbeddingModel
 from ..wording import estimate_text
 
@@ -40,7 +41,8 @@ def affordable(model: EmbeddingModel, definition: Definition, *limits: Given) ->
 
 def say_cost(access: FileAccess, definition: Definition, model: EmbeddingModel) -> None:
     """Print what a job of this definition would come to; nothing is written."""
-    found = access.read(lambda conn: survey(conn, definition, model, READ_SECONDS))
+    cutter = make_cutter(definition.chunking, model)
+    found = access.read(lambda conn: survey(conn, definition, model, cutter, READ_SECONDS))
     click.echo(estimate_text(estimate(found, model, binary=definition.binary, seconds=COUNT_SECONDS)))
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from .collections import Definition, every_collection
-from .contents import Content, Recipe, content_hash, make_recipe
-from .fingerprint import is_same_model
+from .contents import Content, Recipe, make_recipe
+from .cutting import Cutter, undivided
+from .errors import EmbedError
 from .identifiers import quote
+from .kept import find_kept
 from .models import EmbeddingModel
 from .prices import TokenCounter, cost_of, price_of, size_of
-from .rows import count_rows, selected
+from .rows import count_rows, read_all, selected
+from .sources import known_tables
 from .tables import SourceTable, source_table
 from .vector_table import find_vector
 
@@ -48,17 +52,21 @@ class Estimate:
 
 
 def survey(
-    conn: sqlite3.Connection, definition: Definition, model: EmbeddingModel, seconds: float = READ_SECONDS
+    conn: sqlite3.Connection,
+    definition: Definition,
+    model: EmbeddingModel,
+    cutter: Cutter | None = None,
+    seconds: float = READ_SECONDS,
 ) -> Survey:
     """Read the table as a job would, whole within so many seconds; else a sample of it, in as many again."""
     source = source_table(conn, definition.table)
     recipe = make_recipe(source.name, source.names, definition.columns, definition.template, binary=definition.binary)
-    known = _known_tables(conn, definition, model)
-    tally = _Tally(conn, recipe, known)
-    if tally.read(_every_row(conn, source, recipe), seconds):
+    known = _Known(conn, definition, model)
+    tally = _Tally(recipe, cutter, known)
+    if tally.read(read_all(conn, source, recipe), seconds):
         return tally.survey()
     if source.rowid is not None:  # the first rows say little of the others, which may be newer or longer
-        tally = _Tally(conn, recipe, known)
+        tally = _Tally(recipe, cutter, known)
         tally.read(_spread_rows(conn, source, recipe), seconds)
     return tally.survey(count_rows(conn, source.name))
 
@@ -93,24 +101,44 @@ def estimate(
     return Estimate(found, tokens, cost_of(tokens, price), count.counts, is_exact)
 
 
+class _Known:
+    """The contents whose vector a job of a definition would take over."""
+
+    def __init__(self, conn: sqlite3.Connection, definition: Definition, model: EmbeddingModel) -> None:
+        of_model = [collection for collection in every_collection(conn) if collection.model == definition.model]
+        own = next((collection for collection in of_model if collection.definition == definition), None)
+        newest = max((other for other in of_model if other.fingerprint), key=lambda other: other.id, default=None)
+        # One that is to be made will hold its model to be the newest's.
+        like = own or (newest and replace(newest, id=0))
+        dimensions = (own.dimensions if own else None) or model.dimensions
+        self._conn, self._own = conn, own
+        self._tables = known_tables(conn, like, dimensions) if like else ()
+
+    def __contains__(self, content_hash: bytes) -> bool:
+        if any(find_vector(self._conn, table, content_hash) is not None for table in self._tables):
+            return True
+        return self._own is not None and find_kept(self._conn, self._own.id, content_hash) is not None
+
+
 class _Tally:
     """Counts contents, and tells which the model would be given."""
 
-    def __init__(self, conn: sqlite3.Connection, recipe: Recipe, known_tables: Sequence[str]) -> None:
-        self._conn, self._recipe, self._known_tables = conn, recipe, known_tables
+    def __init__(self, recipe: Recipe, cutter: Cutter | None, known: _Known) -> None:
+        self._recipe, self._known = recipe, known
+        self._cut = cutter.chunks if cutter else undivided
         self._met: set[bytes] = set()
         self._sample: list[Content] = []
         self._rows = self._stored = self._size = self._sampled = 0
 
-    def read(self, rows: Iterator[Sequence[object]], seconds: float) -> bool:
+    def read(self, rows: Iterable[Sequence[object]], seconds: float) -> bool:
         """Count the rows, for so long; True where it was enough for all of them."""
         until = time.monotonic() + seconds
         for values in rows:
             self._rows += 1
             content = self._recipe.content(values)
             if content is not None:
-                self._add(content)
-            if self._rows % 100 == 0 and time.monotonic() > until:
+                self._add(values, content)
+            if self._rows % 10 == 0 and time.monotonic() > until:
                 return False
         return True
 
@@ -120,22 +148,21 @@ class _Tally:
         contents, stored, size = (round(number * scale) for number in (len(self._met), self._stored, self._size))
         return Survey(contents, stored, size, tuple(self._sample), None if total is None else self._rows)
 
-    def _add(self, content: Content) -> None:
-        key = content_hash(content)
-        if key in self._met or any(find_vector(self._conn, table, key) is not None for table in self._known_tables):
-            self._stored += 1
-            return
-        self._met.add(key)
+    def _add(self, values: Sequence[object], whole: Content) -> None:
+        with suppress(EmbedError):  # a text that cannot be cut fails in the job, and costs nothing
+            for chunk in self._cut(self._recipe, values, whole):
+                if chunk.content_hash in self._met or chunk.content_hash in self._known:
+                    self._stored += 1
+                else:
+                    self._met.add(chunk.content_hash)
+                    self._keep(chunk.content)
+
+    def _keep(self, content: Content) -> None:
         size = size_of(content)
         self._size += size
         if self._sampled < SAMPLE_SIZE:
             self._sample.append(content)
             self._sampled += size
-
-
-def _every_row(conn: sqlite3.Connection, source: SourceTable, recipe: Recipe) -> Iterator[Sequence[object]]:
-    walk = ", ".join(f"t.{quote(name)}" for name in source.walk)
-    return conn.execute(f"select {', '.join(selected(recipe))} from {quote(source.name)} as t order by {walk}")
 
 
 def _spread_rows(conn: sqlite3.Connection, source: SourceTable, recipe: Recipe) -> Iterator[Sequence[object]]:
@@ -156,16 +183,3 @@ def _spread_rows(conn: sqlite3.Connection, source: SourceTable, recipe: Recipe) 
             if found not in taken:
                 taken.add(found)
                 yield values
-
-
-def _known_tables(conn: sqlite3.Connection, definition: Definition, model: EmbeddingModel) -> list[str]:
-    """The vector tables that a job of this definition would take vectors from."""
-    of_model = [collection for collection in every_collection(conn) if collection.model == definition.model]
-    own = next((collection for collection in of_model if collection.definition == definition), None)
-    like = own or max((c for c in of_model if c.fingerprint), key=lambda c: c.id, default=None)
-    dimensions = (own.dimensions if own else None) or model.dimensions
-    return [
-        other.vector_table
-        for other in of_model
-        if other is own or (like and other.dimensions == dimensions and is_same_model(other, like))
-    ]

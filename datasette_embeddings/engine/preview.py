@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from .contents import Content, Recipe
 from .identifiers import quote
 from .models import EmbeddingModel
-from .rows import selected
+from .rows import read_all
 from .tables import SourceTable, binary_columns
 
 READ_SECONDS = 0.5  # for walking the rows; of a larger table we know that it has more
@@ -49,7 +49,7 @@ def preview(conn: sqlite3.Connection, source: SourceTable, recipe: Recipe, secon
     rows = empty = size = kept = 0
     sample: list[Content] = []
     complete = True
-    for number, values in enumerate(_rows(conn, source, recipe), 1):
+    for number, values in enumerate(read_all(conn, source, recipe), 1):
         content = recipe.content(values)
         if content is None:
             empty += 1
@@ -91,11 +91,6 @@ def text_columns(conn: sqlite3.Connection, source: SourceTable) -> list[str]:
         for column in candidates
         if column.name not in binary and _is_text(conn, source.name, column.name, column.type.upper())
     ]
-
-
-def _rows(conn: sqlite3.Connection, source: SourceTable, recipe: Recipe) -> sqlite3.Cursor:
-    walk = ", ".join(f"t.{quote(name)}" for name in source.walk)
-    return conn.execute(f"select {', '.join(selected(recipe))} from {quote(source.name)} as t order by {walk}")
 
 
 def _is_text(conn: sqlite3.Connection, table: str, column: str, declared: str) -> bool:

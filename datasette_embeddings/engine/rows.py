@@ -128,6 +128,12 @@ def exact(value: object, text: bytes | None) -> object:
     return value if text is None or not isinstance(value, str) or value.encode() == text else BrokenText(text)
 
 
+def read_all(conn: sqlite3.Connection, source: SourceTable, recipe: Recipe) -> sqlite3.Cursor:
+    """What a recipe takes of every row, in order of the walk."""
+    walk = ", ".join(f"t.{quote(name)}" for name in source.walk)
+    return conn.execute(f"select {', '.join(selected(recipe))} from {quote(source.name)} as t order by {walk}")
+
+
 def selected(recipe: Recipe) -> list[str]:
     """The expressions to select from the source (alias `t`) that give a recipe its values."""
     return [_value(f"t.{quote(column)}", recipe.binary) for column in recipe.reads]

@@ -115,12 +115,16 @@ def make_source(
 ) -> Source:
     """The source of one collection's stretches; a model that changed takes over no older vectors."""
     version = schema_version(conn)  # first: a change that comes later is then noticed
-    tables = [
+    return Source(collection, reader, known_tables(conn, collection, dimensions), version, listing)
+
+
+def known_tables(conn: sqlite3.Connection, collection: Collection, dimensions: int | None) -> tuple[str, ...]:
+    """The vector tables whose vectors a collection may take over, its own among them."""
+    return tuple(
         other.vector_table
         for other in every_collection(conn)
         if other.id == collection.id or (other.dimensions == dimensions and is_same_model(other, collection))
-    ]
-    return Source(collection, reader, tuple(tables), version, listing)
+    )
 
 
 def schema_version(conn: sqlite3.Connection) -> int:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from ..engine.collections import Definition, define
 from ..engine.contents import make_recipe
 from ..engine.errors import raising
 from ..engine.estimate import estimate, survey
+from ..engine.measures import make_cutter
 from ..engine.models import EmbeddingModel
 from ..engine.preview import Cut, Preview, count_longer, preview
 from ..engine.prices import price_of
@@ -18,6 +20,8 @@ from ..wording import estimate_text
 from .asked import Asked
 from .visit import Visit
 from .words import amount, cut_off
+
+T = TypeVar("T")
 
 FIRST_CHARACTERS = 2000  # of the first content, as much as a person reads
 TOKEN_SECONDS = 3.0  # for counting tokens, the loading of a tokenizer included
@@ -69,10 +73,12 @@ async def _estimate_json(visit: Visit, wanted: Definition, model: EmbeddingModel
     """What it would cost; None where the model has no price."""
     if price_of(model, binary=wanted.binary) is None:
         return None
-    surveyed = await visit.database.execute_fn(lambda conn: survey(conn, wanted, model))
     try:
-        found = await asyncio.wait_for(asyncio.to_thread(estimate, surveyed, model), TOKEN_SECONDS)
+        cutter = await _in_time(make_cutter, wanted.chunking, model)
+        surveyed = await visit.database.execute_fn(lambda conn: survey(conn, wanted, model, cutter))
+        found = await _in_time(estimate, surveyed, model)
     except asyncio.TimeoutError:  # a tokenizer that loads for long
+        surveyed = await visit.database.execute_fn(lambda conn: survey(conn, wanted, model))
         found = estimate(surveyed, model, by_length=True)
     return {
         "contents": surveyed.contents,
@@ -87,8 +93,12 @@ async def _estimate_json(visit: Visit, wanted: Definition, model: EmbeddingModel
 async def _count_longer(model: EmbeddingModel, found: Preview) -> Cut | None:
     """None also where the model takes too long over it or fails: the warning is a courtesy."""
     try:
-        return await asyncio.wait_for(asyncio.to_thread(count_longer, model, found.sample), TOKEN_SECONDS)
+        return await _in_time(count_longer, model, found.sample)
     except Exception:
         if raising():
             raise
         return None
+
+
+async def _in_time(fn: Callable[..., T], *arguments: Any) -> T:
+    return await asyncio.wait_for(asyncio.to_thread(fn, *arguments), TOKEN_SECONDS)
