@@ -155,6 +155,24 @@ def test_a_limit_in_the_middle_of_many_batches(path, monkeypatch):
     assert sorted(vectors(path, "notes")) == list(range(1, 21))
 
 
+class Reading(Priced):
+    """Reads twenty tokens, so that longer texts are cut."""
+
+    max_tokens = 20
+
+
+def test_a_limit_in_the_middle_of_a_long_row(tmp_path):
+    """Its chunks count one by one; the row has no vector until all are embedded, and none of them is paid for twice."""
+    text = " ".join(f"word{number}" for number in range(200))
+    path = make_file(tmp_path / "long.db", NOTES, notes=[(1, text)])
+    job = limited(path, first := Reading(), max_rows=5)
+    assert (job.status, job.contents, job.embedded, vectors(path, "notes")) == ("paused", 5, 0, {})
+    job = resumed(path, job, second := Reading(), max_rows=None)
+    assert (job.status, job.embedded, len(vectors(path, "notes"))) == ("finished", 1, 1)
+    assert job.contents == len(first.contents) + len(second.contents) == len({*first.contents, *second.contents})
+    assert job.tokens == sum(len(content.split()) for content in [*first.contents, *second.contents])
+
+
 def test_later_jobs_keep_the_limits(path):
     """Of what is not given, the collection's job before has the say; each job counts for itself."""
     limited(path, max_rows=10, max_cost=50)
