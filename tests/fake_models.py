@@ -170,6 +170,17 @@ class Busy(Failing):
         return super().embed_batch(contents)
 
 
+class Priced(WordLengths):
+    """A token for each word, at a dollar each."""
+
+    model_id = "priced"
+    aliases = ()
+    price_per_million_tokens = 1_000_000.0
+
+    def count_tokens(self, content):
+        return len(content.split())
+
+
 class ByteCounts(EmbeddingModel):
     """Text or binary content to the counts of its bytes, by their high four bits."""
 

@@ -1,6 +1,7 @@
-"""A real browser on a real server: a job that waits for its model's server."""
+"""A real browser on a real server: jobs that wait, rows that failed, and what a job would cost."""
 
 import pytest
+from embedded import write
 from servers import wait_for
 
 BUSY = "Waiting for the model's server: The fake server is busy; next attempt at "
@@ -60,4 +61,59 @@ def test_a_job_that_waits_is_cancelled(server, page):
     assert page.locator(".message-warning").count() == 0
     embed(server, "lengths", collection="next")
     wait_for(lambda: server.json("/data/-/embed/next.json")["job"]["status"] == "finished", "the next job")
+    assert page.evaluate("window.stillHere")
+
+
+def fill_in(server, page, **limits):
+    """The form for the notes' bodies, by the model that has a price."""
+    page.goto(server.url + "/data/notes/-/embed")
+    stay(page)
+    page.uncheck("input[value=title]")
+    page.select_option("select[name=model]", "priced")
+    page.click(".embed-limits summary")
+    for name, value in limits.items():
+        page.fill(f"input[name={name}]", value)
+
+
+def test_the_form_says_what_it_costs(server, page):
+    """Contents, tokens and dollars follow what is chosen, and go away with a model that costs nothing."""
+    fill_in(server, page)
+    page.wait_for_selector("text=3 contents would go to the model: 17 tokens, $17.00")
+    page.select_option("select[name=model]", "word-lengths")
+    page.wait_for_selector("[data-embed=estimate]", state="hidden")
+    assert page.evaluate("window.stillHere")
+
+
+def test_a_limit_is_reached_and_raised(server, page):
+    """The job pauses, says what it has cost, and goes on with the limit that is typed beside "Resume"."""
+    fill_in(server, page, max_cost="12")
+    page.click("button:text-is('Embed')")
+    page.wait_for_url(server.url + "/data/-/embed/notes")
+    page.wait_for_selector(".embed-status-paused")
+    stay(page)
+    page.wait_for_selector("text=The next content would exceed the limit of $12.00")
+    assert page.inner_text("[data-embed=spent]") == "12 tokens, $12.00 of $12.00"
+    page.fill("input[name=max_cost]", "much")
+    page.click("button[value=resume]")
+    page.wait_for_selector("[role=alert]:has-text('max_cost must be a number of US dollars above 0')")
+    page.fill("input[name=max_cost]", "")
+    page.click("button[value=resume]")
+    page.wait_for_selector(".embed-status-finished")
+    assert page.inner_text("[data-embed=spent]") == "17 tokens, $17.00"
+    assert page.evaluate("window.stillHere")
+
+
+def test_retry_failed(server, page, notes):
+    """The button tries the failed rows again, and they leave the page once they are embedded."""
+    write(notes, "update notes set body = 'FAIL' where id = 2")
+    embed(server, "failing")
+    page.goto(server.url + "/data/-/embed/notes")
+    page.wait_for_selector("text=Rows that failed")
+    stay(page)
+    assert page.inner_text("td[data-label=Attempts]") == "1"
+    write(notes, "update notes set body = 'mended' where id = 2")
+    page.click("button[value=retry]")
+    page.wait_for_selector("text=Rows that failed", state="detached")
+    assert page.inner_text("[data-embed=rows-embedded]") == "3"
+    assert page.locator("button[value=retry]").count() == 0
     assert page.evaluate("window.stillHere")

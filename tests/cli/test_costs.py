@@ -3,26 +3,15 @@
 import re
 
 import pytest
-from fake_models import Failing, WordLengths
+from fake_models import Failing, Priced, WordLengths
 
 TABLE = ("notes", "body", "-m", "priced")
-
-
-class Priced(WordLengths):
-    """A token for each word, at a cent each."""
-
-    model_id = "priced"
-    aliases = ()
-    price_per_million_tokens = 10_000.0
-
-    def count_tokens(self, content):
-        return len(content.split())
 
 
 def test_a_dry_run(table, notes, read):
     """It says what a pass would cost, and does nothing."""
     result = table(notes, *TABLE, "--dry-run", model=(model := Priced()))
-    assert result.stdout == "3 contents would go to the model: 17 tokens, $0.17\n"
+    assert result.stdout == "3 contents would go to the model: 17 tokens, $17.00\n"
     assert (model.calls, read(notes, "select name from sqlite_master")) == ([], [("notes",)])
 
 
@@ -32,7 +21,7 @@ def test_a_dry_run_subtracts_what_is_stored(table, notes, execute):
     execute(notes, "update notes set body = 'quite new' where id = 2")
     shown = table(notes, *TABLE, "--dry-run", model=Priced()).stdout
     assert shown == (
-        "1 content would go to the model: 2 tokens, $0.02. 2 more are stored already, or equal to one of these\n"
+        "1 content would go to the model: 2 tokens, $2.00. 2 more are stored already, or equal to one of these\n"
     )
 
 
@@ -43,7 +32,7 @@ def test_a_dry_run_of_a_free_model(table, notes):
 
 def test_what_it_has_cost(table, notes):
     """The last line tells it, where the model has a price."""
-    assert table(notes, *TABLE, model=Priced()).stdout.endswith(" s: 3 embedded; 17 tokens, $0.17\n")
+    assert table(notes, *TABLE, model=Priced()).stdout.endswith(" s: 3 embedded; 17 tokens, $17.00\n")
 
 
 def test_max_rows(table, notes, vectors, read):
@@ -54,14 +43,14 @@ def test_max_rows(table, notes, vectors, read):
     assert len(vectors(notes)) == 1
     again = table(notes, *TABLE, model=(model := Priced()), status=1)
     assert ("The limit of 1 row is reached" in again.stderr, model.calls) == (True, [])
-    assert table(notes, *TABLE, "--max-rows", "none", model=Priced()).stdout.endswith("3 embedded; 17 tokens, $0.17\n")
+    assert table(notes, *TABLE, "--max-rows", "none", model=Priced()).stdout.endswith("3 embedded; 17 tokens, $17.00\n")
     assert read(notes, "select id, status, max_rows from _embed_jobs") == [(1, "finished", None)]
 
 
 def test_max_cost(table, notes, vectors):
     """No content is embedded that would exceed it."""
-    result = table(notes, *TABLE, "--max-cost", "0.12", model=Priced(), status=1)
-    assert "The next content would exceed the limit of $0.12: the model was given 2 contents with 12" in result.stderr
+    result = table(notes, *TABLE, "--max-cost", "12", model=Priced(), status=1)
+    assert "The next content would exceed the limit of $12.00: the model was given 2 contents with 12" in result.stderr
     assert len(vectors(notes)) == 2
 
 
@@ -118,6 +107,6 @@ def test_a_change_is_told_and_limited(embed, table, notes):
     table(notes, "notes", "body")
     models = [WordLengths(), Priced()]
     shown = embed("change", notes, "notes", "-m", "priced", "--dry-run", models=models).stdout
-    assert shown == "3 contents would go to the model: 17 tokens, $0.17\n"
-    result = embed("change", notes, "notes", "-m", "priced", "--max-cost", "0.05", models=models, status=1)
-    assert "The next content would exceed the limit of $0.05: the model was given 0 contents" in result.stderr
+    assert shown == "3 contents would go to the model: 17 tokens, $17.00\n"
+    result = embed("change", notes, "notes", "-m", "priced", "--max-cost", "5", models=models, status=1)
+    assert "The next content would exceed the limit of $5.00: the model was given 0 contents" in result.stderr

@@ -2,7 +2,7 @@
 
 import pytest
 from embedded import act, create, embed, make_file, run, vectors, write
-from fake_models import ByteCounts, WordLengths
+from fake_models import ByteCounts, Priced, WordLengths
 
 from datasette_embeddings.engine import jobs
 from datasette_embeddings.engine.access import FileAccess
@@ -11,15 +11,6 @@ from datasette_embeddings.engine.running import pace
 
 NOTES = "create table notes (id integer primary key, body text)"
 GO_ON = "With another limit, or with none, the job goes on where it stopped"
-
-
-class Priced(WordLengths):
-    """A token for each word, at a dollar each."""
-
-    price_per_million_tokens = 1_000_000.0
-
-    def count_tokens(self, content):
-        return len(content.split())
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 from embedded import embed, make_file, write
-from fake_models import ByteCounts, WordLengths
+from fake_models import ByteCounts, Priced, WordLengths
 
 from datasette_embeddings.engine import estimate as estimating
 from datasette_embeddings.engine.access import connect
@@ -14,15 +14,6 @@ from datasette_embeddings.engine.estimate import estimate, survey
 from datasette_embeddings.engine.measures import make_cutter
 
 NOTES = "create table notes (id integer primary key, body text)"
-
-
-class Priced(WordLengths):
-    """A token for each word, at a dollar each."""
-
-    price_per_million_tokens = 1_000_000.0
-
-    def count_tokens(self, content):
-        return len(content.split())
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ MODELS = (
     fake_models.HeldByFile,
     fake_models.Failing,
     fake_models.Busy,
+    fake_models.Priced,
     fake_models.ByteCounts,
     fake_models.NeedsKey,
     fake_models.Leaking,

@@ -6,21 +6,10 @@ import threading
 import pytest
 from clients import get, get_json, post_form, post_json
 from embedded import read
-from fake_models import WordLengths
+from fake_models import Priced, WordLengths
 
 ROOT = {"id": "root"}
 FORM, COLLECTION = "/data/notes/-/embed", "/data/-/embed/notes"
-
-
-class Priced(WordLengths):
-    """A token for each word, at a dollar each."""
-
-    model_id = "priced"
-    aliases = ()
-    price_per_million_tokens = 1_000_000.0
-
-    def count_tokens(self, content):
-        return len(content.split())
 
 
 @pytest.fixture
