@@ -67,7 +67,7 @@ _VERSION_2 = (
     """alter table _embed_collections add column
     follow integer not null default 0 /* 1: triggers note the rows that change */""",
     """alter table _embed_collections add column
-    shape text /* of the table when every row was last compared, as a hash; lost: changes went unnoted since */""",
+    shape text /* hash of the table as it was when every row was last compared; see follow/shape.py */""",
     """alter table _embed_collections add column
     chunking text /* JSON: how longer texts are cut; null: not at all */""",
     """alter table _embed_collections add column

@@ -13,6 +13,7 @@ from typing import Any
 from .. import compat
 from ..engine import jobs
 from ..engine.errors import EmbedError, OlderSchema, raising
+from ..engine.follow.attending import Look, attend, look
 from ..engine.retries import due_collection, retry_due
 from ..engine.running import run_job
 from ..engine.schema import migrate
@@ -48,6 +49,7 @@ class Worker:
         self._task: asyncio.Task | None = None
         self._warming: asyncio.Task | None = None
         self._running: dict[asyncio.Task, _Running] = {}
+        self._checked: dict[str, int | None] = {}  # by database: the schema version at which all triggers were there
 
     def start(self) -> None:
         """Begin, on the running event loop."""
@@ -78,8 +80,8 @@ class Worker:
     async def _run(self) -> None:
         assert self._awake is not None
         while not self._stop.is_set():
-            at_work = any(not running.job.is_waiting for running in self._running.values())
-            claimed = None if at_work else await self._claim()
+            kinds = self._free_for()
+            claimed = await self._claim(kinds) if kinds else None
             if claimed is None:
                 with contextlib.suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(self._awake.wait(), POLL_SECONDS)
@@ -91,34 +93,46 @@ class Worker:
         if self._running:
             await asyncio.wait(self._running)
 
+    def _free_for(self) -> tuple[str, ...]:
+        """The kinds of jobs that may begin: beside a long pass, one over rows that changed meanwhile."""
+        at_work = {running.job.kind for running in self._running.values() if not running.job.is_waiting}
+        if not at_work:
+            return jobs.KINDS
+        return () if jobs.NOTED in at_work else (jobs.NOTED,)
+
     def _ended(self, task: asyncio.Task) -> None:
         del self._running[task]
         self.wake()
 
-    async def _claim(self) -> _Running | None:
+    async def _claim(self, kinds: tuple[str, ...]) -> _Running | None:
         for database in compat.databases(self.datasette):
             if not database.is_mutable:
                 continue
             try:
-                job = await self._claimable(database)
+                job = await self._claimable(database, kinds)
                 if job and await compat.write(database, lambda conn, job=job: jobs.claim(conn, job.id, self.owner)):
                     return _Running(database, replace(job, reason=None))
             except Exception as error:  # a lock, a read-only file: the next look may do better
                 logger.debug("No job could be taken from %s: %s", database.name, error)
         return None
 
-    async def _claimable(self, database) -> jobs.Job | None:
+    async def _claimable(self, database, kinds: tuple[str, ...]) -> jobs.Job | None:
         registry = registry_for(self.datasette)
 
-        def look(conn: sqlite3.Connection) -> tuple[jobs.Job | None, int | None]:
-            return jobs.claimable_job(conn), due_collection(conn, registry)
+        def find(conn: sqlite3.Connection) -> tuple[Look, jobs.Job | None, int | None]:
+            seen = look(conn, self._checked.get(database.name))
+            return seen, jobs.claimable_job(conn, kinds), due_collection(conn, registry)
 
         try:
-            job, due = await database.execute_fn(look)
+            seen, job, due = await database.execute_fn(find)
         except OlderSchema:
             await compat.write(database, migrate)
-            job, due = await database.execute_fn(look)
-        if job is None and due is not None:
+            seen, job, due = await database.execute_fn(find)
+        self._checked[database.name] = seen.checked
+        if job is None and seen.is_due:
+            await compat.write(database, attend)
+            _, job, due = await database.execute_fn(find)
+        if job is None and due is not None and jobs.RETRIED in kinds:
             job = await compat.write(database, lambda conn: retry_due(conn, registry))
         return job
 

@@ -12,10 +12,10 @@ from datasette_embeddings.engine.access import FileAccess, connect
 from datasette_embeddings.engine.changing import begin_change, cancel_change
 from datasette_embeddings.engine.collections import define, get_collection
 from datasette_embeddings.engine.follow import attending
-from datasette_embeddings.engine.follow.attending import attend, needs_attention
+from datasette_embeddings.engine.follow.attending import Look, attend, look
 from datasette_embeddings.engine.follow.following import follow, unfollow
 from datasette_embeddings.engine.follow.notes import stored_notes, waiting
-from datasette_embeddings.engine.sources import Source
+from datasette_embeddings.engine.sources import Source, schema_version
 
 NOTES = "create table notes (id integer primary key, body text)"
 
@@ -49,20 +49,21 @@ def statuses(path):
 def test_nothing_to_do_writes_nothing(notes):
     """A look at a file where nothing waits only reads, and finds nothing."""
     with closing(connect(notes)) as conn:
-        checked = attend(conn)
         changes = conn.total_changes
-        assert not needs_attention(conn, checked)
+        found = look(conn, None)
+        assert found == Look(False, schema_version(conn))
+        assert look(conn, found.checked) == found
         assert conn.total_changes == changes
 
 
 def test_what_waits_is_seen_without_the_schema(notes):
     """A change by another program is seen by the next look."""
     with closing(connect(notes)) as conn:
-        checked = attend(conn)
+        checked = look(conn, None).checked
         write(notes, "delete from notes where id = 1")
-        assert needs_attention(conn, checked)
+        assert look(conn, checked).is_due
         attend(conn)
-        assert not needs_attention(conn, checked)
+        assert not look(conn, checked).is_due
 
 
 def test_finished_jobs_make_room(notes, model):
@@ -143,7 +144,7 @@ def test_more_notes_than_rows(notes, model, monkeypatch):
     (job,) = sync(notes, model)
     assert (job.kind, job.cause) == (
         "rows",
-        "More changes were noted than notes has rows, so every row is compared",
+        "More changes were noted than notes has rows: this pass compares every row",
     )
     assert (noted(notes), vectors(notes, "notes")) == ([], fresh(notes))
 
@@ -204,7 +205,7 @@ def test_following_switched_off_and_on(notes, model):
         collection = unfollow(conn, get_collection(conn, "notes"))
         assert (collection.follow, triggers(notes)) == (False, {})
         write(notes, "update notes set body = 'unnoted' where id = 2")
-        assert not needs_attention(conn, None)
+        assert not look(conn, None).is_due
         assert follow(conn, collection).follow
     _, job = create(notes, "notes", ["body"], model)
     run(notes, job, model)

@@ -12,7 +12,7 @@ from followed import due, embed_and_follow, execute, fresh, noted, sync, trigger
 
 from datasette_embeddings.engine.access import connect
 from datasette_embeddings.engine.collections import get_collection
-from datasette_embeddings.engine.follow.attending import attend, needs_attention
+from datasette_embeddings.engine.follow.attending import attend, look
 
 NOTES = "create table notes (id integer primary key, title text, body text, year int)"
 ROWS = [(n, f"title {n}", f"the body of {'x' * n}", 2000 + n) for n in range(1, 6)]
@@ -44,17 +44,17 @@ def definition(path, name="notes"):
 
 
 def attended(path):
-    """What one look of the worker does; whether another finds nothing to do."""
+    """Attend to the file as the worker does; whether all triggers are in order then."""
     with closing(connect(path)) as conn:
-        checked = attend(conn)
-        return checked is not None and not needs_attention(conn, checked)
+        attend(conn)
+        return look(conn, None).checked is not None
 
 
 def causes(jobs):
     return [(job.kind, job.cause, job.embedded) for job in jobs]
 
 
-LOST = [("rows", "The triggers on notes were gone and have been made again, so every row is compared", 1)]
+LOST = [("rows", "The triggers on notes were gone and were made again: this pass compares every row", 1)]
 
 
 @pytest.mark.parametrize("lost", [NAMES, ("update",), ("rekey",)])
@@ -133,7 +133,7 @@ def test_renamed_columns_of_a_template(path, model):
     embed_and_follow(path, "notes", ["year"], model, template=template)
     execute(path, "alter table notes rename column body to text; alter table notes rename column year to chunk")
     assert causes(sync(path, model)) == [
-        ("rows", "The table notes was changed or made anew, so every row is compared", 0)
+        ("rows", "The table notes was changed or made anew: this pass compares every row", 0)
     ]
     assert definition(path).template == "body: {{ title }} / {{ text }} / {{ chunk }}"
     assert (definition(path).columns, model.calls) == (("chunk",), [])
@@ -192,7 +192,7 @@ def test_an_embedded_column_that_is_dropped(notes, model):
     write(notes, "delete from notes where id = 5")
     assert sync(notes, model) == []
     with closing(connect(notes)) as conn:
-        assert not needs_attention(conn, None)
+        assert not look(conn, None).is_due
     write(notes, "alter table notes add column body text")
     write(notes, "update notes set body = 'again' where id = 1")
     sync(notes, model)
@@ -212,7 +212,7 @@ def test_vacuum_renumbers_rows_without_a_key(path, model):
     make_file(path, KEYLESS, notes=[("one",), ("of two",), ("and three",), ("four",)])
     embed_and_follow(path, "notes", ["body"], model)
     execute(path, "delete from notes where rowid = 1; update notes set body = 'now five' where rowid = 4; vacuum")
-    cause = "The file was vacuumed or its schema changed, and notes has no primary key, so every row is compared"
+    cause = "The file was vacuumed or its schema changed, and notes has no primary key: this pass compares every row"
     assert causes(sync(path, model)) == [("rows", cause, 1)]
     assert (vectors(path, "notes"), model.contents) == (fresh(path, key="rowid"), ["now five"])
 

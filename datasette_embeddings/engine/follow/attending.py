@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import dataclass
 
 from .. import jobs
 from ..collections import Collection, every_collection
@@ -13,9 +14,10 @@ from ..tables import SourceTable
 from ..transactions import transaction
 from .mending import followable, is_sound, mend
 from .notes import Notes, count_notes, has_notes, stored_notes
-from .shape import LOST, shape_of, stored_shape
+from .shape import LOST, UNWATCHED, shape_of, stored_shape
 
 LOCKED_SECONDS = 30  # after which a job that met another program's lock is tried again
+COMPARED = ": this pass compares every row"
 FEW = 1000  # notes: so many are dealt with one by one, however small the table is
 
 
@@ -24,44 +26,55 @@ def followed(conn: sqlite3.Connection) -> list[Collection]:
     return [collection for collection in every_collection(conn) if collection.follow]
 
 
-def needs_attention(conn: sqlite3.Connection, checked: int | None) -> bool:
-    """Whether attend() would do anything; only reads, and looks at the triggers unless the schema is as `checked`."""
-    changed = schema_version(conn) != checked
-    for collection in followed(conn):
-        if changed and not is_sound(conn, collection):
-            return True
-        if _is_free(conn, collection) and (changed or _has_waiting(conn, collection)) and _due(conn, collection):
-            return True
-    return False
+@dataclass(frozen=True)
+class Look:
+    """What a look at a file has found."""
+
+    is_due: bool  # attend() would do something
+    checked: int | None  # the schema version at which all triggers are in order; None where a job is in the way of that
 
 
-def attend(conn: sqlite3.Connection) -> int | None:
-    """Mend what is broken and make a job for what waits; the schema version at which nothing is left to be seen to.
+def look(conn: sqlite3.Connection, checked: int | None) -> Look:
+    """See whether anything waits, and unless the schema is as it was when `checked`, look at the triggers too.
 
-    None where something must wait for the end of a job.
+    Only reads.
     """
+    version = schema_version(conn)
+    looks = [_look(conn, collection, version != checked) for collection in followed(conn)]
+    is_settled = not any(found in ("due", "blocked") for found in looks)
+    return Look("due" in looks, version if is_settled else None)
+
+
+def _look(conn: sqlite3.Connection, collection: Collection, thorough: bool) -> str | None:
+    if thorough and not is_sound(conn, collection):
+        return "due"
+    due = _due(conn, collection) if thorough or _has_waiting(conn, collection) else None
+    if due is None:
+        return None
+    if _is_free(conn, collection):
+        return "due"
+    return "blocked" if due[0] == jobs.ROWS else None
+
+
+def attend(conn: sqlite3.Connection) -> None:
+    """Mend what is broken, and make a job for what waits."""
     with transaction(conn):
-        settled = True
         for collection in followed(conn):
-            settled &= attend_to(conn, collection)
-        return schema_version(conn) if settled else None
+            attend_to(conn, collection)
 
 
-def attend_to(conn: sqlite3.Connection, collection: Collection) -> bool:
-    """The same for one collection: False where something must wait for the end of a job."""
+def attend_to(conn: sqlite3.Connection, collection: Collection) -> None:
+    """The same for one collection, unless a job of it is in the way."""
     with transaction(conn):
         collection = mend(conn, collection)
         due = _due(conn, collection)
-        if due is None:
-            return True
+        if due is None or not _is_free(conn, collection):
+            return
         kind, cause = due
-        if not _is_free(conn, collection):
-            return kind == jobs.NOTED
         if kind == jobs.NOTED:
             create_noted(conn, collection.id)
         else:
             jobs.create_job(conn, collection.id, cause=cause)
-        return True
 
 
 def _is_free(conn: sqlite3.Connection, collection: Collection) -> bool:
@@ -95,17 +108,19 @@ def _due(conn: sqlite3.Connection, collection: Collection) -> tuple[str, str | N
     if not has_notes(conn, notes):
         return None
     if _is_flood(conn, source, notes):
-        return jobs.ROWS, f"More changes were noted than {source.name} has rows, so every row is compared"
+        return jobs.ROWS, f"More changes were noted than {source.name} has rows{COMPARED}"
     return jobs.NOTED, None
 
 
 def _cause(source: SourceTable, shape: str | None) -> str:
     name = source.name
     if shape == LOST:
-        return f"The triggers on {name} were gone and have been made again, so every row is compared"
+        return f"The triggers on {name} were gone and were made again{COMPARED}"
+    if shape == UNWATCHED:
+        return f"The changes of {name} were not noted before{COMPARED}"
     if not source.has_key:
-        return f"The file was vacuumed or its schema changed, and {name} has no primary key, so every row is compared"
-    return f"The table {name} was changed or made anew, so every row is compared"
+        return f"The file was vacuumed or its schema changed, and {name} has no primary key{COMPARED}"
+    return f"The table {name} was changed or made anew{COMPARED}"
 
 
 def _is_flood(conn: sqlite3.Connection, source: SourceTable, notes: Notes) -> bool:

@@ -11,6 +11,7 @@ from ..tables import source_table
 from ..transactions import transaction
 from .mending import followable
 from .notes import notes_of
+from .shape import UNWATCHED, keep_shape
 from .switch import add_following, remove_following
 from .triggers import create_triggers, drop_triggers, expected
 
@@ -18,13 +19,14 @@ from .triggers import create_triggers, drop_triggers, expected
 def follow(conn: sqlite3.Connection, collection: Collection) -> Collection:
     """Note every change of the collection's table from now on, for what is to replace the collection too.
 
-    What changed before is not known: the caller makes a job over every row. CannotEmbed for a virtual table.
+    What changed before is not known: the next pass over every row will find it. CannotEmbed for a virtual table.
     """
     with transaction(conn):
         for each in _with_successor(conn, collection):
             if not each.follow:
                 source = source_table(conn, each.table)
                 add_following(conn, each.name, source, each.recipe(source).reads)
+                keep_shape(conn, each.id, UNWATCHED)
                 _set(conn, each, True)
         return collection_by_id(conn, collection.id)
 

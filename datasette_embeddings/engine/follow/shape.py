@@ -7,7 +7,9 @@ import sqlite3
 
 from ..tables import SourceTable
 
-LOST = "lost"  # stored in place of a shape once triggers were found missing
+# Stored in place of a shape, as long as changes may have gone unnoted.
+LOST = "lost"  # triggers were missing
+UNWATCHED = "unwatched"  # there were none before
 
 
 def shape_of(conn: sqlite3.Connection, source: SourceTable) -> str:
@@ -27,7 +29,7 @@ def stored_shape(conn: sqlite3.Connection, collection_id: int) -> str | None:
 
 
 def keep_shape(conn: sqlite3.Connection, collection_id: int, shape: str) -> None:
-    """Keep a shape, or LOST."""
+    """Keep a shape, or what stands in its place."""
     conn.execute("update _embed_collections set shape = ? where id = ?", (shape, collection_id))
 
 

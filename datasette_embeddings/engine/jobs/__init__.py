@@ -1,7 +1,7 @@
 """Jobs, one pass each that brings a collection up to date: guarded changes of status, and leases."""
 
 from .actions import act
-from .job import CANCELLED, COUNTS, FAILED, FINISHED, NOTED, PAUSED, PENDING, RETRIED, ROWS, RUNNING, Job, counts
+from .job import CANCELLED, COUNTS, FAILED, FINISHED, KINDS, NOTED, PAUSED, PENDING, RETRIED, ROWS, RUNNING, Job, counts
 from .leases import advance, begin, check, claim, end, explain, is_ours, move, new_owner, release, renew
 from .limits import NOTHING, Given, Limits, check_affordable
 from .stored import claimable_job, create_job, get_job, latest_job, set_limits
@@ -11,6 +11,7 @@ __all__ = [
     "COUNTS",
     "FAILED",
     "FINISHED",
+    "KINDS",
     "NOTED",
     "NOTHING",
     "PAUSED",

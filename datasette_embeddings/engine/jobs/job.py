@@ -17,6 +17,7 @@ FAILED = "failed"  # no use going on; the reason says why
 ROWS = "rows"  # every row of the table
 NOTED = "noted"  # the rows that the triggers noted
 RETRIED = "failed"  # the rows in _embed_errors
+KINDS = (ROWS, NOTED, RETRIED)
 
 # What restarts with the walk; `contents`, what the model was asked for, does not.
 COUNTS = ("rows_done", "embedded", "reused", "unchanged", "empty", "failed", "removed")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
+from collections.abc import Sequence
 
 from ..collections import now
 from ..errors import NotFound
 from ..schema import has_schema
 from ..transactions import transaction
-from .job import FIELDS, PENDING, ROWS, Job
+from .job import FIELDS, KINDS, PENDING, ROWS, Job
 from .limits import NOTHING, Given, Limits
 
 # A pending job waits while another of its collection runs, even one whose lease has run out: that one goes first.
@@ -68,12 +70,13 @@ def latest_job(conn: sqlite3.Connection, collection_id: int) -> Job | None:
     return Job(*row) if row else None
 
 
-def claimable_job(conn: sqlite3.Connection) -> Job | None:
-    """The next job that a worker may take: pending, or running with a lease that has run out."""
+def claimable_job(conn: sqlite3.Connection, kinds: Sequence[str] = KINDS) -> Job | None:
+    """The next job of these kinds that a worker may take: pending, or running with a lease that has run out."""
     if not has_schema(conn):
         return None
     row = conn.execute(
-        f"select {FIELDS} from _embed_jobs as j where {CLAIMABLE} order by status = 'running' desc, id limit 1",
-        {"now": time.time()},
+        f"select {FIELDS} from _embed_jobs as j where {CLAIMABLE}"
+        " and kind in (select value from json_each(:kinds)) order by status = 'running' desc, id limit 1",
+        {"now": time.time(), "kinds": json.dumps(kinds)},
     ).fetchone()
     return Job(*row) if row else None
