@@ -10,6 +10,7 @@ from embedded import embed, make_file
 
 from datasette_embeddings.engine import jobs
 from datasette_embeddings.engine.access import connect
+from datasette_embeddings.engine.chunking import Chunking
 from datasette_embeddings.engine.collections import get_collection
 from datasette_embeddings.engine.models import EmbeddingModel
 from datasette_embeddings.engine.running import run_job
@@ -32,6 +33,14 @@ class Numbers(EmbeddingModel):
         return [json.loads(content) for content in contents]
 
 
+PARAGRAPHS = Chunking("characters", 64, overlap=0)  # of texts that in_chunks() wrote, every line becomes a chunk
+
+
+def in_chunks(*vectors):
+    """A text for Numbers that PARAGRAPHS cuts into one chunk for each of these vectors."""
+    return "\n\n".join(f"{json.dumps(vector)[:-1]:<61}]" for vector in vectors)
+
+
 class OneConnection:
     """An engine's way to a file by one connection: what it writes stays in the transaction that is open on it."""
 
@@ -49,6 +58,17 @@ def notes(path, vectors, columns="id integer primary key, body text"):
     rows = [(*(key if isinstance(key, tuple) else (key,)), json.dumps(vector)) for key, vector in vectors.items()]
     make_file(path, f"create table notes ({columns})", **({"notes": rows} if rows else {}))
     embed(path, "notes", ["body"], Numbers())
+    return path
+
+
+def chunked_notes(path, rows):
+    """A file whose table `notes` holds these lists of vectors, {key: [[numbers], ...]}, a chunk for each."""
+    make_file(
+        path,
+        "create table notes (id integer primary key, body text)",
+        notes=[(key, in_chunks(*vectors)) for key, vectors in rows.items()],
+    )
+    embed(path, "notes", ["body"], Numbers(), chunking=PARAGRAPHS)
     return path
 
 

@@ -1,6 +1,7 @@
 """Whatever the table, the edits, the filter and the query: every way to search gives the answer of the reference."""
 
 import json
+import math
 import tempfile
 import threading
 from contextlib import closing, contextmanager
@@ -11,7 +12,7 @@ import pytest
 from embedded import embed, make_file, write
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
-from searched import PLENTY, Numbers, embed_within, notes, pairs, reference, searcher
+from searched import PARAGRAPHS, PLENTY, Numbers, embed_within, in_chunks, notes, pairs, reference, searcher
 
 from datasette_embeddings.engine.access import connect
 from datasette_embeddings.engine.search import Among, Caches, listed, one_state, views
@@ -24,41 +25,56 @@ VECTORS = st.builds(
     st.lists(st.integers(-2, 2), min_size=3, max_size=3),
     SCALES,
 )
-EDIT = st.tuples(KEYS, st.one_of(st.none(), st.just(""), VECTORS))  # None deletes, "" blanks
-EDITS = st.lists(EDIT, max_size=6)
-STALE = st.just([]) | st.lists(EDIT, min_size=4, max_size=10)  # enough that some are among the best
+ONE, SEVERAL = st.lists(VECTORS, min_size=1, max_size=1), st.lists(VECTORS, min_size=1, max_size=4)
+
+
+def edits(rows):
+    """Changes of rows: None deletes, [] blanks."""
+    return st.tuples(KEYS, st.one_of(st.none(), st.just([]), rows))
+
+
+def stale(rows):
+    """Enough changes that some are among the best, or none."""
+    return st.just([]) | st.lists(edits(rows), min_size=4, max_size=10)
 
 
 class Table:
     """What the table and its collection should hold, beside the file that does."""
 
-    def __init__(self, path, rows):
-        self.path, self.now, self.then = path, {}, {}
+    def __init__(self, path, rows, chunking):
+        self.path, self.chunking, self.now, self.then = path, chunking, {}, {}
         make_file(path, "create table notes (id integer primary key, body text)")
         items = list(rows.items())
         self.edit_and_embed(items[::2])  # so that vector ids are in another order than keys
         self.edit_and_embed(items[1::2])
 
     def edit(self, conn, edits):
-        for key, vector in edits:
+        for key, vectors in edits:
             self.now.pop(key, None)
-            if vector is None:
+            if vectors is None:
                 conn.execute("delete from notes where id = ?", (key,))
             else:
-                self.now[key] = json.dumps(vector) if vector else vector
+                self.now[key] = in_chunks(*vectors)
                 conn.execute("insert or replace into notes values (?, ?)", (key, self.now[key]))
 
     def edit_and_embed(self, edits):
         with closing(connect(self.path)) as conn, conn:
             self.edit(conn, edits)
-        embed(self.path, "notes", ["body"], Numbers())
+        embed(self.path, "notes", ["body"], Numbers(), chunking=self.chunking)
         self.then = dict(self.now)
 
     def expected(self, query, among):
         """The answer: of rows that say what was embedded, as the stored float32 numbers have it."""
-        true = {key: text for key, text in self.now.items() if text and self.then.get(key) == text}
-        rows = {key: decode(encode(json.loads(text))).tolist() for key, text in true.items()}
-        return reference({key: row for key, row in rows.items() if among is None or key in among}, query)
+        chunks = {
+            (key, number): decode(encode(json.loads(part))).tolist()
+            for key, text in self.now.items()
+            if text and self.then.get(key) == text and (among is None or key in among)
+            for number, part in enumerate(text.split("\n\n"))
+        }
+        best = {}
+        for (key, _), score in reference(chunks, query):
+            best.setdefault(key, score)
+        return list(best.items())
 
     def keeps_order(self, found, among):
         """True where no row was left out that says the same as one that was found and has a lower key."""
@@ -86,20 +102,24 @@ def agrees(found, expected, k):
     )
 
 
+@pytest.mark.parametrize(("row", "chunking"), [(ONE, None), (SEVERAL, PARAGRAPHS)], ids=["whole", "chunked"])
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    st.dictionaries(KEYS, VECTORS, min_size=2, max_size=12) | st.just({}),
-    st.lists(EDITS, max_size=3),
-    EDITS,
-    STALE,
+    st.data(),
     VECTORS.filter(any) | st.just([0, 0, 0]),
     st.one_of(st.none(), st.lists(st.integers(0, 14), max_size=8)),
     st.integers(1, 4) | st.just(14),
 )
-def test_every_search_agrees_with_the_reference(rows, passes, uncommitted, stale, query, among, k):
-    """Exact or by codes, cold or renewed, committed or private: one answer, and it is the true one."""
+def test_every_search_agrees_with_the_reference(row, chunking, data, query, among, k):
+    """Exact or by codes, cold or renewed, committed or private: one answer, and it is the true one.
+
+    Of rows in chunks, the best one counts.
+    """
+    rows = data.draw(st.dictionaries(KEYS, row, min_size=2, max_size=12) | st.just({}))
+    passes = data.draw(st.lists(st.lists(edits(row), max_size=6), max_size=3))
+    uncommitted, changed = data.draw(st.lists(edits(row), max_size=6)), data.draw(stale(row))
     with tempfile.TemporaryDirectory() as folder:
-        table = Table(Path(folder) / "data.db", rows)
+        table = Table(Path(folder) / "data.db", rows, chunking)
         exact, codes = Caches(PLENTY), Caches(PLENTY)
         blob = encode(query)
         wanted = decode(blob).tolist()
@@ -123,8 +143,8 @@ def test_every_search_agrees_with_the_reference(rows, passes, uncommitted, stale
 
         with closing(connect(table.path)) as conn:
             check(conn)
-            for edits in passes:
-                table.edit_and_embed(edits)
+            for changes in passes:
+                table.edit_and_embed(changes)
                 check(conn)
             before = dict(table.now)
             conn.execute("begin")
@@ -132,28 +152,39 @@ def test_every_search_agrees_with_the_reference(rows, passes, uncommitted, stale
             embed_within(conn)
             table.then = dict(table.now)
             check(conn)
-            table.edit(conn, stale)
+            table.edit(conn, changed)
             check(conn)
-            table.edit(conn, [(key, "") for key, _ in table.expected(wanted, among)[:2]])  # others move up
+            table.edit(conn, [(key, []) for key, _ in table.expected(wanted, among)[:2]])  # others move up
             check(conn)
             conn.rollback()
             table.now, table.then = dict(before), before
             check(conn, None)
 
 
+@pytest.mark.parametrize(("row", "chunking"), [(ONE, None), (SEVERAL, PARAGRAPHS)], ids=["whole", "chunked"])
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.dictionaries(KEYS, VECTORS, min_size=1, max_size=12), st.data())
-def test_similar_is_nearest_without_the_row(rows, data):
-    """Rows like a row are those nearest to its vector, itself left out."""
+@given(st.data())
+def test_similar_is_nearest_without_the_row(row, chunking, data):
+    """Rows like a row are those nearest to the mean direction of its vectors, itself left out."""
+    rows = data.draw(st.dictionaries(KEYS, row, min_size=1, max_size=12))
     with tempfile.TemporaryDirectory() as folder:
-        table = Table(Path(folder) / "data.db", rows)
+        table = Table(Path(folder) / "data.db", rows, chunking)
         key = data.draw(st.sampled_from(sorted(rows)))
         with closing(connect(table.path)) as conn:
             for mode in (by_codes, contextmanager(lambda: iter([None]))):
                 with mode():
                     search = searcher(conn)
-                    near = pairs(search.nearest(search.vector_of((key,))[1], 13))
-                    assert pairs(search.similar((key,), 13)) == [match for match in near if match[0] != key]
+                    near = pairs(search.nearest(encode(mean(rows[key])), 13))
+                    found = pairs(search.similar((key,), 13))
+                    assert [other for other, _ in found] == [other for other, _ in near if other != key]
+
+
+def mean(vectors):
+    """The mean of the vectors' directions, as long as the first vector where it is the only one."""
+    units = [[number / length for number in vector] for vector in vectors if (length := math.hypot(*vector))]
+    if len(vectors) == 1 or not units:
+        return vectors[0]
+    return [math.fsum(numbers) / len(units) for numbers in zip(*units, strict=True)]
 
 
 @pytest.mark.parametrize("mode", ["wal", "delete"])

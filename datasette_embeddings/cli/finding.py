@@ -15,7 +15,7 @@ from ..engine.contents import find_column
 from ..engine.errors import EmbedError
 from ..engine.identifiers import quote
 from ..engine.models import embed_contents
-from ..engine.search import Among, Match, Searcher, one_state, search_both, search_words
+from ..engine.search import Among, Match, Searcher, one_state, passages, search_both, search_words
 from ..engine.search.matches import check_count
 from ..engine.search.words import required_index
 from ..engine.tables import SourceTable, source_table
@@ -49,11 +49,12 @@ class Ground:
 
 @dataclass(frozen=True)
 class Found:
-    """The matches, best first, and the values of the rows that they are."""
+    """The matches, best first, the values of the rows that they are, and the passages that matched."""
 
     ground: Ground
     matches: tuple[Match, ...]
     rows: tuple[tuple[Any, ...], ...]
+    passages: tuple[str | None, ...]  # None where the row is not in chunks
 
 
 def find(datasette, path: str, access: FileAccess, asked: Asked) -> Found:
@@ -69,7 +70,9 @@ def find(datasette, path: str, access: FileAccess, asked: Asked) -> Found:
             searching = searcher(datasette, database, conn, asked.collection)
             matches = _matches(searching, ground, asked, vector)
             pairs = list(_with_rows(conn, ground, matches))
-            return Found(ground, tuple(match for match, _ in pairs), tuple(row for _, row in pairs))
+            found = tuple(match for match, _ in pairs)
+            texts = passages(conn, ground.collection, ground.source, found)
+            return Found(ground, found, tuple(row for _, row in pairs), tuple(texts))
 
     try:
         return access.read(look)

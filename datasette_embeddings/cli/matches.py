@@ -36,16 +36,17 @@ def as_lines(found: Found) -> str:
 
 
 def as_csv(found: Found) -> str:
-    """The score, the ranks where there are any, and the row's columns; binary in base64."""
+    """The score, ranks and passages where there are any, and the row's columns; binary in base64."""
     columns = found.ground.columns
     rankings = [name for name in RANKINGS if any(name in match.ranks for match in found.matches)]
+    with_passage = ["passage"] if any(found.passages) else []
+    ours = ["score", *(f"rank_{name}" for name in rankings), *with_passage]
     output = io.StringIO()
     writer = csv.writer(output, lineterminator="\n")
-    writer.writerow(
-        [*(free_name(name, columns) for name in ("score", *(f"rank_{name}" for name in rankings))), *columns]
-    )
-    for match, row in zip(found.matches, found.rows, strict=True):
-        writer.writerow([match.score, *(match.ranks.get(name) for name in rankings), *map(_csv_cell, row)])
+    writer.writerow([*(free_name(name, columns) for name in ours), *columns])
+    for match, row, passage in zip(found.matches, found.rows, found.passages, strict=True):
+        cells = [match.score, *(match.ranks.get(name) for name in rankings), *([passage] if with_passage else [])]
+        writer.writerow([*cells, *map(_csv_cell, row)])
     return output.getvalue()
 
 
@@ -61,6 +62,8 @@ def as_table(found: Found) -> str:
         fixed += [(name, [str(match.ranks.get(name, "")) for match in found.matches]) for name in RANKINGS]
     first = [_texts(found, name) for name in shown if name in keys]
     rest = [_texts(found, name) for name in shown if name not in keys]
+    if any(found.passages):
+        rest.insert(0, ("passage", [_cell(passage) for passage in found.passages]))
     return grid([*fixed, *first, *rest], len(fixed) + len(first), shutil.get_terminal_size().columns)
 
 
@@ -69,10 +72,11 @@ FORMATS: dict[str, Callable[[Found], str]] = {"table": as_table, "json": as_json
 
 def _objects(found: Found) -> Iterator[dict[str, Any]]:
     """The matches as the JSON of /-/similar has them."""
-    for match, row in zip(found.matches, found.rows, strict=True):
+    for match, row, passage in zip(found.matches, found.rows, found.passages, strict=True):
         yield {
             "score": match.score,
             "key": [to_json(value) for value in match.key],
+            **match.chunks_json(passage),
             **({"ranks": dict(match.ranks)} if match.ranks else {}),
             "row": dict(zip(found.ground.columns, map(to_json, row), strict=True)),
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .errors import VectorError
@@ -93,6 +94,14 @@ def normalized(blob: object) -> bytes | None:
     array = decode(blob)
     norm = math.sqrt(float(array @ array))
     return encode(array / norm) if norm else None
+
+
+def mean_direction(blobs: Sequence[bytes]) -> bytes:
+    """The mean of the vectors, each scaled to length 1; of one vector itself, and zeros where none has a direction."""
+    if len(blobs) == 1:
+        return blobs[0]
+    units = [decode(unit) for blob in blobs if (unit := normalized(blob)) is not None]
+    return encode(sum(units[1:], units[0]) / len(units)) if units else blobs[0]
 
 
 def is_alike(a: bytes, b: bytes) -> bool:

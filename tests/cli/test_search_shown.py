@@ -11,7 +11,7 @@ import commands
 import pytest
 from embedded import make_file, read, write
 from fake_models import WordLengths
-from searched import Numbers
+from searched import Numbers, chunked_notes
 
 from datasette_embeddings.cli.grid import cut, fitted, width
 
@@ -220,3 +220,25 @@ def test_searching_leaves_nothing_behind(embed, search, points):
     before = read(path, "select count(*), group_concat(name) from sqlite_master")
     search(path, "[1, 0]")
     assert read(path, "select count(*), group_concat(name) from sqlite_master") == before
+
+
+@pytest.fixture
+def chunked(tmp_path):
+    """A row in two chunks, and one that is whole."""
+    return chunked_notes(tmp_path / "chunked.db", {1: [[0, 1], [1, 0]], 2: [[3, 4]]})
+
+
+def test_the_passage_that_matched(embed, chunked):
+    """Where a row is in chunks, its passage is shown in every format."""
+    arguments = ("search", chunked, "notes", "[1, 0]")
+    first, second = json.loads(embed(*arguments, "-f", "json", models=[Numbers()]).stdout)
+    assert json.loads(first["chunk"].pop("text")) == [1, 0]
+    assert first["chunk"] == {"number": 1, "start": 64, "end": 126}
+    assert "chunk" not in second
+    rows = list(csv.DictReader(io.StringIO(embed(*arguments, "-f", "csv", models=[Numbers()]).stdout)))
+    assert [row["passage"].split() for row in rows] == [["[1,", "0", "]"], []]
+    assert [line.split()[:4] for line in shown(embed, *arguments)] == [
+        ["score", "id", "passage", "body"],
+        ["1.0000", "1", "[1,", "0"],
+        ["0.6000", "2", "[3,", "4"],
+    ]

@@ -6,5 +6,17 @@ from .caches import Caches
 from .hybrid import search_both, search_words
 from .matches import Match, parse_key
 from .meaning import Searcher
+from .passages import passages
 
-__all__ = ["Among", "Caches", "Match", "Searcher", "listed", "one_state", "parse_key", "search_both", "search_words"]
+__all__ = [
+    "Among",
+    "Caches",
+    "Match",
+    "Searcher",
+    "listed",
+    "one_state",
+    "parse_key",
+    "passages",
+    "search_both",
+    "search_words",
+]

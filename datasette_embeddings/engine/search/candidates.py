@@ -18,7 +18,7 @@ from ..exact import cosines
 from ..identifiers import quote
 from ..rows import reader, selected
 from ..tables import SourceTable
-from .matches import Key, sort_key
+from .matches import FoundChunk, Key, sort_key
 
 BATCH = 2_000  # candidates read at a time: 3 MB at 384 dimensions, so that no k takes all memory
 
@@ -28,7 +28,8 @@ class Candidate(NamedTuple):
 
     vector_id: int
     key: Key  # as stored; the row may spell it otherwise where the key ignores case
-    content_hash: bytes
+    row_hash: bytes  # of the content that the row had when it was embedded
+    chunk: int
     score: float
 
 
@@ -42,29 +43,31 @@ def scored(
     """These vectors with their scores; a zero vector has none and is left out."""
     keys = ", ".join(quote(column.stored) for column in source.keys)
     sql = (
-        f"select vector_id, content_hash, vector, {keys} from {quote(collection.vector_table)}"
-        " where vector_id in (select value from json_each(?))"
+        f"select vector, vector_id, coalesce(row_hash, content_hash), chunk, {keys}"
+        f" from {quote(collection.vector_table)} where vector_id in (select value from json_each(?))"
     )
     for part in _parts(vector_ids):
         rows = conn.execute(sql, (json.dumps(part),)).fetchall()
-        scores = cosines(query, [row[2] for row in rows])
+        scores = cosines(query, [row[0] for row in rows])
         for row, score in zip(rows, scores.tolist(), strict=True):
             if score == score:  # not NaN
-                yield Candidate(row[0], tuple(row[3:]), row[1], score)
+                yield Candidate(row[1], tuple(row[4:]), row[2], row[3], score)
 
 
 def in_order(candidates: Iterable[Candidate]) -> Iterator[Candidate]:
-    """Best first, those of equal scores in order of their keys."""
+    """Best first, those of equal scores in order of their keys and chunks."""
     score = attrgetter("score")
     for _, equal in groupby(sorted(candidates, key=score, reverse=True), key=score):
         tied = list(equal)  # seldom more than one
-        yield from tied if len(tied) == 1 else sorted(tied, key=lambda found: sort_key(found.score, found.key))
+        yield from (
+            tied if len(tied) == 1 else sorted(tied, key=lambda found: (*sort_key(found.score, found.key), found.chunk))
+        )
 
 
 def current(
     conn: sqlite3.Connection, collection: Collection, source: SourceTable, hashes: Mapping[int, bytes]
 ) -> dict[int, Key]:
-    """Those of the vectors, given by id with the hash of their content, whose row still says what was embedded.
+    """Those of the vectors, given by id with the hash of their row's content, whose row still has that content.
 
     By vector id, the row's key as the row has it now.
     """
@@ -84,6 +87,19 @@ def current(
             if content is not None and content_hash(content) == hashes[row[0]]:
                 found[row[0]] = tuple(row[1:end])
     return found
+
+
+def found_chunks(
+    conn: sqlite3.Connection, collection: Collection, candidates: Iterable[Candidate]
+) -> dict[int, FoundChunk]:
+    """Those of the candidates that are a part of their row, by vector id."""
+    scores = {found.vector_id: found.score for found in candidates}
+    sql = (
+        f"select vector_id, chunk, chunk_start, chunk_end from {quote(collection.vector_table)}"
+        " where vector_id in (select value from json_each(?)) and row_hash is not null"
+    )
+    rows = (row for part in _parts(scores) for row in conn.execute(sql, (json.dumps(part),)))
+    return {place: FoundChunk(number, start, end, scores[place]) for place, number, start, end in rows}
 
 
 def _parts(vector_ids: Iterable[int]) -> Iterator[list[int]]:

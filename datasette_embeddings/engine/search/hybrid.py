@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 
 from .among import Among
 from .matches import Key, Match, check_count, sort_key
@@ -37,16 +38,15 @@ def search_both(
     pool = POOL * k
     by_meaning = searcher.nearest(query, pool, among=among)
     by_words = search_words(searcher, text, pool, among=among, index=index)
-    scores = {match.key: match.score for match in by_meaning}
+    matches = {match.key: match for match in by_meaning}
     ranks: defaultdict[Key, dict[str, int]] = defaultdict(dict)
     for place, match in enumerate(by_meaning, 1):
         ranks[match.key][MEANING] = place
     for match in by_words:
         ranks[match.key].update(match.ranks)
-    missing = [key for key in ranks if key not in scores]
-    scores.update(searcher.scores(query, missing))
+    matches.update(searcher.best_chunks(query, [key for key in ranks if key not in matches]))
     best = sorted(ranks, key=lambda key: sort_key(_fused(ranks[key]), key))[:k]
-    return [Match(key, scores.get(key), ranks[key]) for key in best]
+    return [replace(matches.get(key) or Match(key, None), ranks=ranks[key]) for key in best]
 
 
 def _fused(ranks: dict[str, int]) -> float:

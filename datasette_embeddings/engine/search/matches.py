@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ..errors import EmbedError
 from ..rows import from_json, to_json
@@ -16,6 +17,15 @@ Key = tuple[object, ...]
 MOST = 10**9  # matches: who asks for more means all rows, and ten times as many are still an SQLite integer
 
 
+class FoundChunk(NamedTuple):
+    """A part of a row's text with its own score."""
+
+    number: int
+    start: int  # characters in the row's joined columns
+    end: int
+    score: float
+
+
 @dataclass(frozen=True)
 class Match:
     """A row found, best first; `score` is the cosine with the query, None where the row has no vector."""
@@ -23,13 +33,28 @@ class Match:
     key: Key
     score: float | None
     ranks: Mapping[str, int] = field(default_factory=dict)  # by ranking, from 1, where rankings are fused
+    chunks: tuple[FoundChunk, ...] = ()  # best first, those nearer than the last match; none of a row that is whole
+
+    @property
+    def chunk(self) -> FoundChunk | None:
+        """The chunk that the score is of."""
+        return self.chunks[0] if self.chunks else None
 
     def as_json(self, source: SourceTable) -> dict[str, object]:
         """The match as SQL and the pages give it: its key columns by name, then ours."""
         values = [to_json(value) for value in self.key]
         named = {key.stored: value for key, value in zip(source.keys, values, strict=True)}
         ranks = {"ranks": dict(self.ranks)} if self.ranks else {}
-        return {**named, "key": values, "score": self.score, **ranks}
+        return {**named, "key": values, "score": self.score, **self.chunks_json(), **ranks}
+
+    def chunks_json(self, passage: str | None = None) -> dict[str, object]:
+        """The chunk that matched, with its text if that is given, and best first all of the row that are near."""
+        if self.chunk is None:
+            return {}
+        number, start, end, _ = self.chunk
+        text = {} if passage is None else {"text": passage}
+        chunk = {"number": number, "start": start, "end": end, **text}
+        return {"chunk": chunk, "chunks": [each._asdict() for each in self.chunks]}
 
 
 def sort_key(match_score: float, key: Key) -> tuple[float, tuple[tuple[int, object], ...]]:

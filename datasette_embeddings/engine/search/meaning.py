@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +17,17 @@ from ..errors import Conflict, NotFound, VectorError
 from ..exact import Ids
 from ..identifiers import quote
 from ..tables import SourceTable, source_table
-from ..vectors import decode
+from ..vectors import decode, mean_direction
 from .among import Among
 from .caches import Caches, Opener
-from .candidates import Candidate, current, in_order, scored
-from .matches import Key, Match, check_count
+from .candidates import Candidate, current, found_chunks, in_order, scored
+from .matches import FoundChunk, Key, Match, check_count
 from .views import View
 
 # Codes worth rescoring for ten matches, and for each of many more; docs/search-internals.md has the measurement.
 POOL = 320
 POOL_EACH = 16
+LISTED = 5  # chunks of one row
 GROWTH = 4
 
 
@@ -67,34 +69,57 @@ class Searcher:
         return _Round(self, vector, k, self._ids(among), frozenset(leave_out)).matches()
 
     def similar(self, key: Key, k: int = 10, *, among: Among | None = None) -> list[Match]:
-        """The k rows nearest to a row, itself left out; an error where it has no vector that is true of it."""
-        vector_id, vector = self.vector_of(key)
-        return self.nearest(vector, k, among=among, leave_out=[vector_id])
+        """The k rows nearest to a row, itself left out; an error where it has no vector that is true of it.
 
-    def vector_of(self, key: Key) -> tuple[int, bytes]:
-        """A row's vector id and vector."""
-        row = self._stored(key)
+        A row of several chunks is compared by their mean direction, with the best chunk of each other row.
+        """
+        stored = self._stored(key)
         name = json.dumps([str(value) for value in key], ensure_ascii=False)[1:-1]
-        if row is None:
+        if not stored:
             raise NotFound(f"The row {name} of {self.source.name} has no vector in {self.collection.name!r}")
-        if not current(self.conn, self.collection, self.source, {row[0]: row[1]}):
+        if not self._true([stored]):
             raise NotFound(
                 f"The row {name} of {self.source.name} is gone, or changed since it was embedded: update the collection"
             )
-        return row[0], row[2]
+        direction = mean_direction([vector for _, _, vector in stored])
+        return self.nearest(direction, k, among=among, leave_out=[vector_id for vector_id, _, _ in stored])
 
-    def scores(self, query: bytes, keys: Iterable[Key]) -> dict[Key, float]:
-        """The scores of these rows with a query vector, for those that have a vector that is true of them."""
-        stored = {row[0]: (key, row[1]) for key in keys if (row := self._stored(key)) is not None}
-        rows = current(self.conn, self.collection, self.source, {place: pair[1] for place, pair in stored.items()})
-        found = scored(self.conn, self.collection, self.source, decode(query), rows)
-        return {stored[candidate.vector_id][0]: candidate.score for candidate in found}
+    def best_chunks(self, query: bytes, keys: Iterable[Key]) -> dict[Key, Match]:
+        """These rows as matches of a query vector, as far as they have vectors that are true of them."""
+        stored = {key: vectors for key in keys if (vectors := self._stored(key))}
+        true = self._true(stored.values())
+        rows = {
+            vector_id: key for key, vectors in stored.items() if vectors[0][0] in true for vector_id, _, _ in vectors
+        }
+        chunks: defaultdict[Key, list[Candidate]] = defaultdict(list)
+        for found in in_order(scored(self.conn, self.collection, self.source, decode(query), rows)):
+            chunks[rows[found.vector_id]].append(found)
+        return {match.key: match for match in self.matches({key: found[:1] for key, found in chunks.items()})}
 
-    def _stored(self, key: Key) -> tuple[int, bytes, bytes] | None:
+    def matches(self, rows: Mapping[Key, Sequence[Candidate]]) -> list[Match]:
+        """The matches of rows by their nearest chunks, best first."""
+        listed = {key: chunks[:LISTED] for key, chunks in rows.items()}
+        parts: dict[int, FoundChunk] = {}
+        if self.collection.definition.chunking:
+            parts = found_chunks(self.conn, self.collection, chain(*listed.values()))
+        return [
+            Match(key, found[0].score, chunks=tuple(parts[each.vector_id] for each in found if each.vector_id in parts))
+            for key, found in listed.items()
+        ]
+
+    def _stored(self, key: Key) -> list[tuple[int, bytes, bytes]]:
+        """The row's vectors: their ids, the hash of the row's content, and themselves."""
         where = " and ".join(f"{quote(column.stored)} = ?" for column in self.source.keys)
-        sql = f"select vector_id, content_hash, vector from {quote(self.collection.vector_table)} where {where}"
-        row = self.conn.execute(sql, key).fetchone()
-        return None if row is None else (row[0], row[1], row[2])
+        sql = (
+            "select vector_id, coalesce(row_hash, content_hash), vector"
+            f" from {quote(self.collection.vector_table)} where {where} order by chunk"
+        )
+        return self.conn.execute(sql, key).fetchall()
+
+    def _true(self, rows: Iterable[Sequence[tuple[int, bytes, bytes]]]) -> dict[int, Key]:
+        """Those rows of which _stored() is true, by the id of their first vector."""
+        hashes = {vectors[0][0]: vectors[0][1] for vectors in rows}
+        return current(self.conn, self.collection, self.source, hashes)
 
     def _ids(self, among: Among | None) -> Ids | None:
         """The vector ids of the rows that may be ranked."""
@@ -123,7 +148,8 @@ class _Round:
         self.searcher, self.query, self.k = searcher, query, k
         self.among, self.leave_out = among, leave_out
         self.scored: dict[int, Candidate] = {}
-        self.rows: dict[int, Key | None] = {}  # of those that were checked, by vector id; None where it failed
+        # Of those that were checked, by stored key and hash; None where the row is another by now.
+        self.rows: dict[tuple[Key, bytes], Key | None] = {}
 
     def matches(self) -> list[Match]:
         """The best k whose rows still say what was embedded."""
@@ -151,18 +177,27 @@ class _Round:
             self.scored[candidate.vector_id] = candidate
 
     def _best(self, k: int, certain: int) -> list[Match]:
+        chunks: dict[Key, list[Candidate]] = {}
+        for found, key in self._checked(k, certain):
+            chunks.setdefault(key, []).append(found)
+            if len(chunks) == k:
+                break
+        return self.searcher.matches(chunks)
+
+    def _checked(self, k: int, certain: int) -> Iterator[tuple[Candidate, Key]]:
+        """The candidates that stand the check, best first, each with its row's key."""
         order = list(islice(in_order(self.scored.values()), certain))
-        matches: list[Match] = []
-        for start in range(0, len(order), max(k, 1)):  # most stand the check, so most searches check once
+        for start in range(0, len(order), max(k, 1)):  # most stand it, so most searches check once
             part = order[start : start + k]
             self._check(part)
-            matches += [Match(key, found.score) for found in part if (key := self.rows[found.vector_id]) is not None]
-            if len(matches) >= k:
-                break
-        return matches[:k]
+            for found in part:
+                if (key := self.rows[found.key, found.row_hash]) is not None:
+                    yield found, key
 
     def _check(self, candidates: list[Candidate]) -> None:
-        unchecked = {found.vector_id: found.content_hash for found in candidates if found.vector_id not in self.rows}
+        places = {(found.key, found.row_hash): found.vector_id for found in candidates}
+        unchecked = {vector_id: row for row, vector_id in places.items() if row not in self.rows}
         if unchecked:
-            rows = current(self.searcher.conn, self.searcher.collection, self.searcher.source, unchecked)
-            self.rows.update({place: rows.get(place) for place in unchecked})
+            searcher, hashes = self.searcher, {vector_id: row[1] for vector_id, row in unchecked.items()}
+            rows = current(searcher.conn, searcher.collection, searcher.source, hashes)
+            self.rows.update({row: rows.get(vector_id) for vector_id, row in unchecked.items()})

@@ -39,10 +39,11 @@ class Ground:
 
 @dataclass(frozen=True)
 class Found:
-    """The matches and, in the same order, the rows that they are."""
+    """The matches and, in the same order, the rows that they are and the passages that matched."""
 
     matches: tuple[Match, ...]
     rows: tuple[sqlite3.Row, ...]
+    passages: tuple[str | None, ...]  # None where the row is not in chunks
     key: Key | None = None  # of the row that was searched by
 
 
@@ -86,7 +87,7 @@ async def find(visit: Visit, ground: Ground, filtering: Filtering, search: Searc
     milliseconds = visit.datasette.setting("sql_time_limit_ms")
 
     def look(conn: sqlite3.Connection) -> Found:
-        from ...engine.search import one_state, search_both, search_words
+        from ...engine.search import one_state, passages, search_both, search_words
 
         with one_state(conn):
             searching = searcher(visit.datasette, visit.database.name, conn, ground.collection.name)
@@ -104,7 +105,8 @@ async def find(visit: Visit, ground: Ground, filtering: Filtering, search: Searc
                 else:
                     matches = searching.nearest(vector, search.size, **options)
                 near = [match for match in matches if _is_near(match, search.min_score)]
-                return Found(tuple(near), _rows(conn, ground, near), key)
+                texts = passages(conn, ground.collection, ground.source, near)
+                return Found(tuple(near), _rows(conn, ground, near), tuple(texts), key)
 
     try:
         async with turns_of(visit.datasette):

@@ -19,7 +19,7 @@ from .equivalent import sql_url
 from .filtering import Argument, Filtering, arguments_of, filtering_of, is_filter, unchecked
 from .finding import Found, Ground, find, ground_of
 from .pictures import picture_url
-from .rows import as_csv, labelled, matches_json, path_of, places
+from .rows import as_csv, labelled, matches_json, passage_shown, path_of, places
 from .vectors import StillLoading, can_ask
 
 NOTHING_ASKED = "Say what to search for: q, a text, or row, the path of a row; POST takes vector and image too"
@@ -177,12 +177,13 @@ async def _results(visit: Visit, ground: Ground, filtering: Filtering, search: S
             {
                 "score": match.score,
                 "places": places(match),
+                "passage": passage_shown(match, passage),
                 "cells": cells,
                 "picture_url": picture_url(visit, ground, row, path_of(match.key)),
                 "url": visit.datasette.urls.row(database, table, path_of(match.key)),
                 "similar_url": _address(visit, [("row", path_of(match.key)), *kept]),
             }
-            for match, row, cells in zip(found.matches, rows, shown, strict=True)
+            for match, row, cells, passage in zip(found.matches, rows, shown, found.passages, strict=True)
         ],
         "row_url": visit.datasette.urls.row(database, table, path_of(found.key)) if found.key else None,
         "row_name": ", ".join(str(value) for value in found.key) if found.key else None,

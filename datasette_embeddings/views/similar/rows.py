@@ -20,6 +20,7 @@ from .finding import Found, Ground, Key
 if TYPE_CHECKING:
     from ...engine.search import Match
 
+PASSAGE_CHARACTERS = 600  # of a passage on the page
 Row = Any  # sqlite3.Row, or CustomRow where foreign keys have their labels
 
 
@@ -54,10 +55,11 @@ def matches_json(ground: Ground, found: Found, rows: Sequence[Row]) -> list[dict
         {
             "score": match.score,
             "key": [to_json(value) for value in match.key],
+            **match.chunks_json(passage),
             **({"ranks": dict(match.ranks)} if match.ranks else {}),
             "row": {column: _plain(row[column]) for column in ground.columns},
         }
-        for match, row in zip(found.matches, rows, strict=True)
+        for match, row, passage in zip(found.matches, rows, found.passages, strict=True)
     ]
 
 
@@ -70,17 +72,19 @@ def _is_labelled(value: Any) -> bool:
 
 
 def as_csv(visit: Visit, ground: Ground, found: Found, rows: Sequence[Row], *, labels: bool) -> str:
-    """The matches as CSV: the score, the ranks where there are any, and the row's columns."""
+    """The matches as CSV: the score, ranks and passages where there are any, and the row's columns."""
     rankings = sorted({name for match in found.matches for name in match.ranks})
     with_label = {column for row in rows for column in ground.columns if labels and _is_labelled(row[column])}
-    header = [free_name(name, ground.columns) for name in ("score", *(f"rank_{name}" for name in rankings))]
+    with_passage = ["passage"] if any(found.passages) else []
+    ours = ["score", *(f"rank_{name}" for name in rankings), *with_passage]
+    header = [free_name(name, ground.columns) for name in ours]
     for column in ground.columns:
         header += [column, f"{column}_label"] if column in with_label else [column]
     output = io.StringIO()
     writer = csv.writer(output)
     writer.writerow(header)
-    for match, row in zip(found.matches, rows, strict=True):
-        cells = [match.score, *(match.ranks.get(name) for name in rankings)]
+    for match, row, passage in zip(found.matches, rows, found.passages, strict=True):
+        cells = [match.score, *(match.ranks.get(name) for name in rankings), *([passage] if with_passage else [])]
         for column in ground.columns:
             cells += _cells(visit, path_of(match.key), row[column], column, column in with_label)
         writer.writerow(cells)
@@ -100,6 +104,15 @@ def _cells(visit: Visit, path: str, value: Any, column: str, with_label: bool) -
 def path_of(key: Key) -> str:
     """The path of a row in Datasette's addresses."""
     return ",".join(tilde_encode(str(value)) for value in key)
+
+
+def passage_shown(match: Match, passage: str | None) -> dict[str, Any] | None:
+    """The passage that matched as the page has it: its beginning, and where it stands in the row's text."""
+    if match.chunk is None or passage is None:
+        return None
+    shown = passage[:PASSAGE_CHARACTERS]
+    place = f"characters {match.chunk.start + 1:,} to {match.chunk.end:,}"
+    return {"text": shown, "is_whole": shown == passage, "place": place}
 
 
 def places(match: Match) -> str:
