@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from .collections import Collection
 from .identifiers import quote
-from .jobs import Job
+from .jobs import ROWS, Job
 from .rows import Row, count_rows, key_json, reader
 from .tables import source_table
 
@@ -68,15 +68,24 @@ def _state(row: Row, failed: dict[str, bytes | None]) -> str:
 
 def _quick(conn: sqlite3.Connection, collection: Collection, job: Job | None) -> RowCounts:
     """Counts of keys alone: rows without a vector are pending unless the last pass found them empty or failing."""
-    total = job.rows_total if job and job.rows_total is not None and job.ended is None else None
+    total = job.rows_total if job and job.kind == ROWS and job.ended is None else None
     if total is None:
         total = count_rows(conn, collection.table)
     embedded = min(total, _count(conn, f"select count(*) from {quote(collection.vector_table)} where chunk = 0"))
     failed = min(
         total - embedded, _count(conn, "select count(*) from _embed_errors where collection_id = ?", collection.id)
     )
-    empty = min(total - embedded - failed, job.empty if job else 0)
+    empty = min(total - embedded - failed, _empty(conn, collection))
     return RowCounts(embedded, total - embedded - failed - empty, failed, empty, exact=False)
+
+
+def _empty(conn: sqlite3.Connection, collection: Collection) -> int:
+    """How many rows the last pass over every row found empty."""
+    row = conn.execute(
+        "select empty from _embed_jobs where collection_id = ? and kind = ? order by id desc limit 1",
+        (collection.id, ROWS),
+    ).fetchone()
+    return int(row[0]) if row else 0
 
 
 def _count(conn: sqlite3.Connection, sql: str, *values: object) -> int:

@@ -10,6 +10,7 @@ from datasette_embeddings.engine import jobs, status
 from datasette_embeddings.engine.access import connect
 from datasette_embeddings.engine.collections import get_collection
 from datasette_embeddings.engine.errors import NotFound
+from datasette_embeddings.engine.retries import retry
 from datasette_embeddings.engine.running import pace
 
 
@@ -79,6 +80,14 @@ def test_while_a_job_is_under_way(path, monkeypatch):
         assert counts(path)[:2] == (0, 6)
         act(path, "pause", "notes")
     assert sum(counts(path)) == 6
+
+
+def test_while_failed_rows_are_tried_again(path):
+    """A job over a few rows says nothing of how many there are, nor of how many are empty."""
+    embed(path, "notes", ["body"], Failing())
+    with closing(connect(path)) as conn:
+        retry(conn, 1)
+    assert counts(path) == (3, 0, 1, 2)
 
 
 def test_a_table_too_large_to_compare(path, monkeypatch):
