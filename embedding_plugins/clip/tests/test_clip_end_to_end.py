@@ -54,6 +54,15 @@ async def test_a_text_finds_images(pictures, clip, picture, make_datasette):
     assert [match["id"] for match in json.loads(rows.first()["found"])] == nearest(clip, "a dog", picture)
 
 
+async def test_images_in_sql(pictures, clip, picture, make_datasette):
+    """In SQL a BLOB is embedded as an image and a text as a text, into one space."""
+    datasette = make_datasette(pictures, models=[clip])
+    sql = "select embed_cosine(embed(:model, picture), embed(:model, 'a dog')) as score from pictures where id = 1"
+    score = (await datasette.get_database("data").execute(sql, {"model": clip.model_id})).first()["score"]
+    image, text = np.array(clip.embed(picture(1))), np.array(clip.embed("a dog"))
+    assert score == pytest.approx(image @ text / np.linalg.norm(image) / np.linalg.norm(text), abs=1e-5)
+
+
 async def test_an_image_finds_images(pictures, clip, picture, make_datasette):
     """An image that is sent finds itself first, and then those like it."""
     embed(pictures, "pictures", ["picture"], clip)
