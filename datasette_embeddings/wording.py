@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .engine import jobs
 from .engine.estimate import Estimate
+from .engine.follow.standing import Standing
 from .engine.jobs import Job
 from .engine.prices import cost_of, dollars
 
@@ -44,17 +45,33 @@ def estimate_text(found: Estimate) -> str:
     return ". ".join(sentence[0].upper() + sentence[1:] for sentence in sentences)
 
 
+def following_text(standing: Standing) -> str:
+    """How a collection that is kept up to date stands with the changes of its table."""
+    if standing.remark:
+        return standing.remark
+    found = standing.waiting
+    if found.rows:
+        since = f" since {found.since.replace('T', ' ').replace('Z', ' UTC')}" if found.since else ""
+        return f"{counted(found.rows, 'changed row')} {'waits' if found.rows == 1 else 'wait'}{since}"
+    return "Kept up to date: no change waits"
+
+
 def spent_text(job: Job, price: float) -> str:
     """What a job has handed to a model with a price, and what that cost, with its limit."""
     limit = f" of {dollars(job.max_cost)}" if job.max_cost is not None else ""
     return f"{counted(job.tokens, 'token')}, {dollars(cost_of(job.tokens, price))}{limit}"
 
 
+def walked(job: Job, number: int) -> str:
+    """So many of what the job goes through: rows, or changes that were noted."""
+    return counted(number, "change" if job.kind == jobs.NOTED else "row")
+
+
 def progress_text(job: Job) -> str:
     """How far a job has come: rows, while it gets on rate and time left, failures; "" before rows are counted."""
     if job.rows_total is None:
         return ""
-    parts = [f"{job.rows_done:,} of {counted(job.rows_total, 'row')}"]
+    parts = [f"{job.rows_done:,} of {walked(job, job.rows_total)}"]
     if job.status == jobs.RUNNING and job.rate and not job.is_waiting:
         parts.append(f"{job.rate:,.0f} rows/s" if job.rate >= 10 else f"{job.rate:.1f} rows/s")
         if job.seconds_left:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import change, content, export_llm, import_llm, models, new_plugin, rebuild, remove, search, status, table
+from . import change, content, export_llm, import_llm, models, new_plugin, rebuild, remove, search, status, sync, table
 
 COMMANDS = (
     models.models,
@@ -11,6 +11,7 @@ COMMANDS = (
     search.search,
     search.similar,
     status.status,
+    sync.sync,
     export_llm.export_llm,
     import_llm.import_llm,
     rebuild.rebuild,

@@ -13,6 +13,7 @@ from ..engine import jobs
 from ..engine.access import FileAccess
 from ..engine.collections import Collection, Definition, create_collection, every_collection
 from ..engine.errors import Conflict, NotFound
+from ..engine.follow.following import follow, unfollow
 from ..engine.models import EmbeddingModel
 from ..engine.retries import retry
 from ..engine.running import run_job
@@ -38,6 +39,7 @@ class Wish:
     name: str | None
     alias: str
     plugin: str  # that registered the model
+    follow: bool | None = None  # whether its table's changes are to be noted; None: as it is
 
 
 class Pass:
@@ -129,6 +131,8 @@ def take(
     """The collection that was wished for, with its job, or with one over the rows that failed."""
     with transaction(conn):
         collection, _ = create_collection(conn, wish.definition, name=wish.name, alias=wish.alias, plugin=wish.plugin)
+        if wish.follow is not None:
+            collection = (follow if wish.follow else unfollow)(conn, collection)
         return (try_again if failed else go_on)(conn, collection, owner, limits)
 
 
@@ -151,7 +155,8 @@ def go_on(
     """
     with transaction(conn):
         job = jobs.latest_job(conn, collection.id)
-        if job is None or job.status not in (jobs.PENDING, jobs.RUNNING, jobs.PAUSED):
+        unfinished = job and job.status in (jobs.PENDING, jobs.RUNNING, jobs.PAUSED)
+        if job is None or not unfinished or job.kind == jobs.NOTED:  # every row was asked for
             job = jobs.create_job(conn, collection.id)
         elif job.status == jobs.PAUSED:
             job = jobs.act(conn, collection.id, "resume")

@@ -8,7 +8,7 @@ from ..engine import jobs
 from ..engine.collections import Collection
 from ..engine.errors import EmbedError
 from ..engine.jobs import Job
-from ..wording import counted, duration, progress_text, spent_text
+from ..wording import counted, duration, progress_text, spent_text, walked
 from .progress import one_line
 
 SHOWN_FAILURES = 5
@@ -22,7 +22,7 @@ def summary(collection: Collection, job: Job, seconds: float, price: float | Non
         raise EmbedError(_stopped(collection, job))
     names = ("embedded", "reused", "unchanged", "empty", "failed", "removed")
     parts = [f"{getattr(job, name):,} {name}" for name in names if getattr(job, name)]
-    rows = counted(job.rows_done, "row")
+    rows = walked(job, job.rows_done)
     cost = "" if price is None else f"; {spent_text(job, price)}"
     return f"{collection.name}: {rows} in {duration(seconds)}: {', '.join(parts) or 'nothing to embed'}{cost}"
 

@@ -6,6 +6,8 @@ import contextlib
 import os
 import sqlite3
 import time
+from collections.abc import Callable
+from typing import NoReturn
 
 import click
 
@@ -44,7 +46,7 @@ def _bring_up_to_date(access: FileAccess, registry: Registry, path: str, take: T
             if not (interrupts.asked and current.job.is_active):
                 return current
     except QuitAtOnce:
-        _quit(path, owner)
+        quit_at_once(path, owner, lambda conn, job: jobs.end(conn, job, owner, jobs.PAUSED, "Stopped by Ctrl-C"))
     _step_back(access, current)
     return None
 
@@ -61,11 +63,11 @@ def _step_back(access: FileAccess, current: Pass) -> None:
     click.echo(f"{name} is {current.job.status}{f' after {done}' if done else ''}; {GO_ON}", err=True)
 
 
-def _quit(path: str, owner: str) -> None:
-    """The second Ctrl-C: give the lease back if that takes no time, and end without waiting for the model."""
+def quit_at_once(path: str, owner: str, leave: Callable[[sqlite3.Connection, int], None]) -> NoReturn:
+    """The second Ctrl-C: leave our jobs to others if that takes no time, and end without waiting for the model."""
     with contextlib.suppress(sqlite3.Error, EmbedError), contextlib.closing(connect(path)) as conn:
         conn.execute("pragma busy_timeout = 200")  # milliseconds
         for (job_id,) in conn.execute("select id from _embed_jobs where owner = ?", (owner,)).fetchall():
-            jobs.end(conn, job_id, owner, jobs.PAUSED, "Stopped by Ctrl-C")
+            leave(conn, job_id)
     click.echo(f"Stopped at once: the batch in flight is lost, all before it is saved; {GO_ON}", err=True)
     os._exit(INTERRUPTED)

@@ -26,11 +26,12 @@ from .running import run_pass
 @click.option("-m", "--model", help="Id or alias of the model; see `datasette embed models`")
 @click.option("--template", metavar="TEXT", help="How a content is dressed: {{ title }} is that column's value")
 @click.option("--collection", metavar="NAME", help="Name of the collection; by default the table's")
+@click.option("--follow/--no-follow", default=None, help="Note changes of the table from now on, or no longer")
 @click.option("--retry-failed", is_flag=True, help="Look only at the rows that failed")
 @cost_options
 @instance_options
 @click.pass_context
-def table(ctx, database, table_name, columns, model, template, collection, retry_failed, **options):
+def table(ctx, database, table_name, columns, model, template, collection, follow, retry_failed, **options):
     """Embed COLUMNS of TABLE in DATABASE, or bring what was embedded up to date.
 
     Rows that have not changed are not embedded again. Ctrl-C stops after the batch in flight; the same command
@@ -46,7 +47,7 @@ def table(ctx, database, table_name, columns, model, template, collection, retry
         limits = affordable(entry.model, definition, options["max_cost"], options["max_rows"])
         if options["dry_run"]:
             return say_cost(access, definition, entry.model)
-        wish = Wish(definition, collection, entry.short_name, entry.plugin)
+        wish = Wish(definition, collection, entry.short_name, entry.plugin, follow)
         run_pass(
             ctx, access, registry, database, lambda conn, owner: take(conn, wish, owner, limits, failed=retry_failed)
         )

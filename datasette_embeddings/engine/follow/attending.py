@@ -56,6 +56,14 @@ def _look(conn: sqlite3.Connection, collection: Collection, thorough: bool) -> s
     return "blocked" if due[0] == jobs.ROWS else None
 
 
+def mend_all(conn: sqlite3.Connection) -> None:
+    """Mend what is broken, where anything is; whoever attends next makes the jobs for that."""
+    if not all(is_sound(conn, collection) for collection in followed(conn)):
+        with transaction(conn):
+            for collection in followed(conn):
+                mend(conn, collection)
+
+
 def attend(conn: sqlite3.Connection) -> None:
     """Mend what is broken, and make a job for what waits."""
     with transaction(conn):
