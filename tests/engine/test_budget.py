@@ -175,6 +175,19 @@ def test_later_jobs_keep_the_limits(path):
     assert (job.status, job.max_rows, job.max_cost) == ("finished", None, 50)
 
 
+def test_changes_that_are_followed_keep_the_limits(path):
+    """What nobody asks for spends no more than what somebody asked for; a limit that is lifted stays lifted."""
+    limited(path, max_rows=50)
+    noted = {"kind": jobs.NOTED}
+    _, job = create(path, "notes", ["body"], Priced(), **noted)
+    assert job.max_rows == 50
+    act(path, "pause", "notes")
+    with FileAccess(path) as access:
+        access.write(lambda conn: jobs.act(conn, job.collection_id, "resume", {"max_rows": None}))
+    run(path, job, Priced())
+    assert create(path, "notes", ["body"], Priced(), **noted)[1].max_rows is None
+
+
 def test_a_price_that_is_gone(path):
     """A limit of money is not passed over because nobody knows the price any more."""
     job = limited(path, model := WordLengths(), max_cost=20)

@@ -34,14 +34,20 @@ def create_job(
 ) -> Job:
     """A new job, pending; of the limits, those that are not given are those of the collection's job before."""
     with transaction(conn):
-        before = latest_job(conn, collection_id)
-        limited = (before.limits if before else Limits()).changed(limits)
+        limited = _limits(conn, collection_id).changed(limits)
         cursor = conn.execute(
             "insert into _embed_jobs (collection_id, kind, status, actor, cause, created, max_cost, max_rows)"
             " values (?, ?, ?, ?, ?, ?, ?, ?)",
             (collection_id, kind, PENDING, actor, cause, now(), limited.max_cost, limited.max_rows),
         )
         return get_job(conn, int(cursor.lastrowid or 0))
+
+
+def _limits(conn: sqlite3.Connection, collection_id: int) -> Limits:
+    """Those of the collection's newest job."""
+    sql = "select max_cost, max_rows from _embed_jobs where collection_id = ? order by id desc limit 1"
+    row = conn.execute(sql, (collection_id,)).fetchone()
+    return Limits(*row) if row else Limits()
 
 
 def set_limits(conn: sqlite3.Connection, job_id: int, limits: Given) -> None:
