@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 
 import click
 
@@ -13,6 +13,7 @@ from ..engine.access import FileAccess
 from ..engine.collections import Collection, every_collection, get_collection
 from ..engine.errors import Conflict, EmbedError
 from ..engine.follow.attending import attend_to, look
+from ..engine.retries import due_collections, retry, retry_due
 from ..engine.transactions import is_passing, transaction
 from ..registry import Registry
 from .interrupts import Interrupts
@@ -27,8 +28,17 @@ PASSES = 3  # over one collection in a round: what is written meanwhile must not
 class Rounds:
     """Rounds by one process, over all collections or the one of a name."""
 
-    def __init__(self, access: FileAccess, registry: Registry, name: str | None, interrupts: Interrupts) -> None:
+    def __init__(
+        self,
+        access: FileAccess,
+        registry: Registry,
+        name: str | None,
+        interrupts: Interrupts,
+        *,
+        retry_failed: bool = False,
+    ) -> None:
         self.access, self.registry, self.name, self.interrupts = access, registry, name, interrupts
+        self.retry_failed = retry_failed  # all rows that failed, not only those whose time has come
         self.owner = jobs.new_owner()
         self.has_failed = False
 
@@ -48,7 +58,8 @@ class Rounds:
             try:
                 found = self.access.read(lambda conn, checked=checked: look(conn, checked))  # type: ignore[misc]
                 checked = found.checked
-                for collection in self.access.read(self._chosen) if found.is_due else ():
+                is_due = found.is_due or self.access.read(lambda conn: due_collections(conn, self.registry))
+                for collection in self.access.read(self._chosen) if is_due else ():
                     self._bring(collection, thorough=False)
             except sqlite3.OperationalError as error:
                 if not is_passing(error):
@@ -76,11 +87,19 @@ class Rounds:
     def _run_what_is_due(self, collection: Collection, *, thorough: bool) -> bool:
         for number in range(PASSES):
             is_thorough = thorough and number == 0
-            job = self.access.write(lambda conn, all=is_thorough: due_job(conn, collection, thorough=all))  # type: ignore[misc]
+            job = self.access.write(lambda conn, all=is_thorough: self._due_job(conn, collection, thorough=all))  # type: ignore[misc]
             if job is None or self.interrupts.asked:
                 return number > 0
             self._run(collection, job)
         return True
+
+    def _due_job(self, conn: sqlite3.Connection, collection: Collection, *, thorough: bool) -> jobs.Job | None:
+        with transaction(conn):
+            job = due_job(conn, collection, thorough=thorough)
+            if job is None and thorough and self.retry_failed:
+                with suppress(Conflict):  # no row has failed
+                    return retry(conn, collection.id)
+            return job or retry_due(conn, self.registry, collection.id)
 
     def _run(self, collection: Collection, job: jobs.Job) -> None:
         def take(conn: sqlite3.Connection, owner: str) -> tuple[Collection, jobs.Job, bool]:

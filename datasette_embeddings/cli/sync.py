@@ -17,9 +17,10 @@ from .running import INTERRUPTED, quit_at_once
 @click.argument("database")
 @click.argument("collection", required=False)
 @click.option("--watch", is_flag=True, help="Go on with whatever changes, until Ctrl-C")
+@click.option("--retry-failed", is_flag=True, help="Try all rows again that failed, not only those whose time has come")
 @instance_options
 @click.pass_context
-def sync(ctx, database, collection, watch, config, plugins_dir):
+def sync(ctx, database, collection, watch, retry_failed, config, plugins_dir):
     """Bring the collections of DATABASE up to date, or one COLLECTION.
 
     Of a collection whose table is followed, the rows that changed are embedded; of any other, every row is compared
@@ -29,7 +30,7 @@ def sync(ctx, database, collection, watch, config, plugins_dir):
         datasette embed sync data.db
     """
     with open_database(database, config, plugins_dir) as (datasette, access), Interrupts() as interrupts:
-        rounds = Rounds(access, registry_for(datasette), collection, interrupts)
+        rounds = Rounds(access, registry_for(datasette), collection, interrupts, retry_failed=retry_failed)
         try:
             rounds.once()
             if watch:

@@ -38,22 +38,23 @@ def retry(
         return jobs.create_job(conn, collection_id, kind=jobs.RETRIED, actor=actor, limits=limits)
 
 
-def due_collection(conn: sqlite3.Connection, models: Container[str]) -> int | None:
-    """The id of a collection by one of these models, of which a row that failed is to be tried again by now.
+def due_collections(conn: sqlite3.Connection, models: Container[str]) -> list[int]:
+    """The ids of collections by these models, of which a row that failed is to be tried again by now.
 
-    Only of one whose last job came to its end: what a person stopped, and what no other row will mend, is left alone.
+    Only of those whose last job came to its end: what a person stopped, and what no other row will mend, is left alone.
     """
     if not has_schema(conn):
-        return None
-    found = conn.execute(_DUE, (time.time(),))
-    return next((collection_id for collection_id, model in found if model in models), None)
+        return []
+    return [collection_id for collection_id, model in conn.execute(_DUE, (time.time(),)) if model in models]
 
 
-def retry_due(conn: sqlite3.Connection, models: Container[str]) -> jobs.Job | None:
-    """A job over the rows of such a collection that are to be tried again by now, or None where there are none."""
+def retry_due(conn: sqlite3.Connection, models: Container[str], collection_id: int | None = None) -> jobs.Job | None:
+    """A job over the rows of such a collection, or of just this one, that are due; None where there are none."""
     with transaction(conn):
-        collection_id = due_collection(conn, models)
-        return None if collection_id is None else jobs.create_job(conn, collection_id, kind=jobs.RETRIED)
+        for due in due_collections(conn, models):
+            if collection_id in (None, due):
+                return jobs.create_job(conn, due, kind=jobs.RETRIED)
+        return None
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from .. import compat
 from ..engine import jobs
 from ..engine.errors import EmbedError, OlderSchema, raising
 from ..engine.follow.attending import Look, attend, look
-from ..engine.retries import due_collection, retry_due
+from ..engine.retries import due_collections, retry_due
 from ..engine.running import run_job
 from ..engine.schema import migrate
 from ..raised import raise_in_server
@@ -119,9 +119,9 @@ class Worker:
     async def _claimable(self, database, kinds: tuple[str, ...]) -> jobs.Job | None:
         registry = registry_for(self.datasette)
 
-        def find(conn: sqlite3.Connection) -> tuple[Look, jobs.Job | None, int | None]:
+        def find(conn: sqlite3.Connection) -> tuple[Look, jobs.Job | None, list[int]]:
             seen = look(conn, self._checked.get(database.name))
-            return seen, jobs.claimable_job(conn, kinds), due_collection(conn, registry)
+            return seen, jobs.claimable_job(conn, kinds), due_collections(conn, registry)
 
         try:
             seen, job, due = await database.execute_fn(find)
@@ -132,7 +132,7 @@ class Worker:
         if job is None and seen.is_due:
             await compat.write(database, attend)
             _, job, due = await database.execute_fn(find)
-        if job is None and due is not None and jobs.RETRIED in kinds:
+        if job is None and due and jobs.RETRIED in kinds:
             job = await compat.write(database, lambda conn: retry_due(conn, registry))
         return job
 

@@ -11,7 +11,7 @@ from datasette_embeddings.engine import jobs
 from datasette_embeddings.engine.access import FileAccess, connect
 from datasette_embeddings.engine.collections import get_collection
 from datasette_embeddings.engine.errors import Conflict
-from datasette_embeddings.engine.retries import due_collection, retry, retry_due
+from datasette_embeddings.engine.retries import due_collections, retry, retry_due
 
 NOTES = "create table notes (id integer primary key, body text)"
 ROWS = [(1, "good"), (2, "FAIL a"), (3, "fine"), (4, "FAIL b")]
@@ -40,7 +40,7 @@ def again(path, model, name="notes", **options):
 
 def due(path, models=("failing",)):
     with closing(connect(path)) as conn:
-        return due_collection(conn, models)
+        return due_collections(conn, models)
 
 
 def test_only_the_failed_rows_are_walked(path):
@@ -120,16 +120,16 @@ def later(path, seconds):
 
 def test_it_is_time(path):
     """A row is due once its pause is over, and that of its next failure begins anew."""
-    assert due(path) is None
+    assert due(path) == []
     later(path, 590)
-    assert due(path) is None
+    assert due(path) == []
     later(path, 20)
-    assert due(path) == 1
+    assert due(path) == [1]
     _, job = create(path, "notes", ["body"], Failing(), kind=jobs.RETRIED)
     run(path, job, Failing())
-    assert due(path) is None
+    assert due(path) == []
     later(path, 7190)
-    assert due(path) is None
+    assert due(path) == []
 
 
 def test_only_what_is_due_is_tried(path):
@@ -158,9 +158,9 @@ def test_what_a_person_stopped_is_left_alone(path, action):
     """Nothing is tried again by itself while the collection's last job is paused or was cancelled."""
     later(path, 700)
     create(path, "notes", ["body"], Failing())
-    assert due(path) is None  # it waits to run, and will try them all
+    assert due(path) == []  # it waits to run, and will try them all
     act(path, action, "notes")
-    assert due(path) is None
+    assert due(path) == []
 
 
 def test_what_no_row_mends_is_left_alone(path, monkeypatch):
@@ -170,7 +170,7 @@ def test_what_no_row_mends_is_left_alone(path, monkeypatch):
     write(path, "insert into notes values (9, 'new')")
     _, job = create(path, "notes", ["body"], NeedsKey("failing"))
     assert run(path, job, NeedsKey("failing")).status == "failed"
-    assert due(path) is None
+    assert due(path) == []
 
 
 def test_where_every_row_failed(tmp_path):
@@ -178,13 +178,13 @@ def test_where_every_row_failed(tmp_path):
     path = make_file(tmp_path / "other.db", NOTES, notes=[(1, "FAIL")])
     assert embed(path, "notes", ["body"], Failing()).status == "failed"
     later(path, 700)
-    assert due(path) == 1
+    assert due(path) == [1]
 
 
 def test_a_model_that_is_not_installed(path):
     """A process without the model leaves the rows to one that has it."""
     later(path, 700)
-    assert (due(path, models=()), due(path)) == (None, 1)
+    assert (due(path, models=()), due(path)) == ([], [1])
 
 
 def test_a_job_for_what_is_due(path):
@@ -199,4 +199,4 @@ def test_a_job_for_what_is_due(path):
 
 def test_a_file_without_our_tables(tmp_path):
     """Nothing is due there."""
-    assert due(make_file(tmp_path / "bare.db", NOTES)) is None
+    assert due(make_file(tmp_path / "bare.db", NOTES)) == []
