@@ -51,9 +51,14 @@ def following_text(standing: Standing) -> str:
         return standing.remark
     found = standing.waiting
     if found.rows:
-        since = f" since {found.since.replace('T', ' ').replace('Z', ' UTC')}" if found.since else ""
+        since = f" since {_moment(found.since)}" if found.since else ""
         return f"{counted(found.rows, 'changed row')} {'waits' if found.rows == 1 else 'wait'}{since}"
-    return "Kept up to date: no change waits"
+    last = f"; the last was dealt with at {_moment(standing.caught_up)}" if standing.caught_up else ""
+    return f"Kept up to date: no change waits{last}"
+
+
+def _moment(utc: str) -> str:
+    return utc.replace("T", " ").replace("Z", " UTC")
 
 
 def spent_text(job: Job, price: float) -> str:

@@ -59,7 +59,9 @@ function followForm(form) {
 function followCollection(root) {
   const url = root.dataset.embedCollection;
   const part = (name) => root.querySelector(`[data-embed="${name}"]`);
-  const isActive = () => ["pending", "running"].includes(root.dataset.status);
+  // Changes that wait are about to be dealt with, unless somebody has stopped that.
+  const isWaiting = () => root.dataset.status === "finished" && root.dataset.waiting !== "0";
+  const isActive = () => ["pending", "running"].includes(root.dataset.status) || isWaiting();
   let timer;
 
   function showError(message) {
@@ -67,7 +69,9 @@ function followCollection(root) {
     part("error").hidden = !message;
   }
 
-  function showProgress({ job, rows, exact }) {
+  function showProgress({ job, rows, exact, waiting, following }) {
+    root.dataset.waiting = waiting ? waiting.rows : 0;
+    if (part("following")) part("following").textContent = `${following}.`;
     part("progress").textContent = job.progress;
     if (part("spent")) part("spent").textContent = job.spent;
     const bar = part("bar");
@@ -155,6 +159,7 @@ function followCollection(root) {
     event.preventDefault();
     act(button.value, button);
   });
+  document.addEventListener("visibilitychange", () => document.hidden || poll());
   if (isActive()) later();
 }
 

@@ -21,6 +21,7 @@ class Asked:
     template: str | None = None
     model: str | None = None
     collection: str | None = None
+    follow: bool | None = None  # None: nobody said
     limits: Given = field(default_factory=dict)
 
 
@@ -55,7 +56,10 @@ def asked_by_json(body: dict[str, Any]) -> Asked:
     for value in (*(columns or ()), *texts.values()):
         if value is not None and not _is_unicode(value):
             raise EmbedError(f"{value!r} is not Unicode text: it holds half of a surrogate pair")
-    return Asked(tuple(columns or ()), **texts, limits=limits_in_json(body))
+    follow = body.get("follow")
+    if follow is not None and not isinstance(follow, bool):
+        raise EmbedError("'follow' must be true or false")
+    return Asked(tuple(columns or ()), **texts, follow=follow, limits=limits_in_json(body))
 
 
 def limits_in_json(body: dict[str, Any]) -> Given:
@@ -78,7 +82,12 @@ def asked_by_fields(fields: dict[str, list[str]]) -> Asked:
     if template is not None:
         template = template.replace("\r\n", "\n")  # as forms send the end of a line
     return Asked(
-        tuple(fields.get("columns") or ()), template, last("model"), last("collection"), limits_in_fields(fields)
+        tuple(fields.get("columns") or ()),
+        template,
+        last("model"),
+        last("collection"),
+        last("follow") is not None if "follow" in fields else None,  # of a box that is not ticked, a hidden field tells
+        limits_in_fields(fields),
     )
 
 

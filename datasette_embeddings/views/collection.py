@@ -24,15 +24,17 @@ from .asked import LIMITS, form_fields, json_object, limits_in_fields, limits_in
 from .counts import row_counts
 from .example import example_sql, example_url
 from .failures import failures
+from .following import following_json, mend, switch
 from .shapes import actions, collection_json, job_json
 from .visit import Urls, Visit, is_writable
 
 LIMITED = ("resume", "update", "retry")  # make the model work, and take limits
-ACTIONS = ("pause", "resume", "cancel", "update", "retry", "accept", "delete")
+ACTIONS = ("pause", "resume", "cancel", "update", "retry", "accept", "follow", "unfollow", "delete")
 
 
 async def show(visit: Visit) -> Response:
     """How the collection stands."""
+    await mend(visit)
     return await _shown(visit)
 
 
@@ -73,8 +75,9 @@ async def _taken(visit: Visit, action: object, limits: Given) -> dict[str, Any]:
     worker_for(visit.datasette).wake()
     if action == "delete":
         return {"deleted": collection.name}
+    present = await visit.database.execute_fn(lambda conn: get_collection(conn, collection.name))
     return {
-        "collection": collection_json(collection, visit.database.name),
+        "collection": collection_json(present, visit.database.name),
         "job": job_json(job, registry.price(subject)),
     }
 
@@ -93,6 +96,9 @@ def _take(
         cancel_change(conn, collection)
         return latest_job(conn, collection.id)
     subject = successor or collection
+    if action in ("follow", "unfollow"):
+        switch(conn, collection, action == "follow", new=False)
+        return latest_job(conn, subject.id)
     if action == "update":
         return create_job(conn, subject.id, actor=actor, limits=limits)
     if action == "retry":
@@ -134,6 +140,7 @@ async def _data(visit: Visit) -> dict[str, Any]:
     writable = is_writable(database)
     may_embed = writable and await may_embed_table(visit.datasette, visit.actor, database.name, collection.table)
     failed = await database.execute_fn(lambda conn: failures(conn, standing.successor or collection, after))
+    following = await database.execute_fn(lambda conn: following_json(conn, collection))
     for row in failed["rows"]:
         path = row.pop("row_path")
         row["url"] = visit.datasette.urls.row(database.name, collection.table, path) if path else None
@@ -141,13 +148,19 @@ async def _data(visit: Visit) -> dict[str, Any]:
         "collection": collection_json(collection, database.name),
         "rows": rows,
         "exact": exact,
+        **following,
         "job": job_json(job, registry_for(visit.datasette).price(standing.successor or collection)),
         "change": collection_json(standing.successor, database.name) if standing.successor else None,
         "errors": failed,
-        "actions": actions(job, failed=failed["total"], changing=standing.successor is not None) if may_embed else [],
+        "actions": _actions(standing, failed["total"]) if may_embed else [],
         "read_only": not writable,
         "problem": problem,
     }
+
+
+def _actions(standing: Standing, failed: int) -> list[str]:
+    follow, changing = standing.collection.follow, standing.successor is not None
+    return actions(standing.job, follow=follow, failed=failed, changing=changing)
 
 
 def _after(text: str) -> int:

@@ -10,6 +10,7 @@ from datasette import Response
 
 from ..engine.collections import Collection, Definition, create_collection, define
 from ..engine.errors import EmbedError, ModelError
+from ..engine.follow.triggers import can_follow
 from ..engine.jobs import Job, check_affordable, create_job
 from ..engine.preview import text_columns
 from ..engine.tables import source_table
@@ -17,19 +18,20 @@ from ..engine.transactions import transaction
 from ..registry import NO_MODELS, registry_for
 from ..worker import worker_for
 from .asked import LIMITS, Asked, asked_by_fields, asked_by_json, form_fields, json_object
+from .following import switch
 from .previews import columns_json, preview_json
 from .shapes import collection_json, job_json, models_json
 from .visit import Urls, Visit
 
-FIELDS = ("columns", "template", "model", "collection")
+FIELDS = ("columns", "template", "model", "collection", "follow")
 
 
 async def show(visit: Visit) -> Response:
     """The form, with what the address already says filled in, and what would be embedded."""
     visit.require_writable()
     arguments = visit.request.args
-    fields = {name: arguments.getlist(name) for name in FIELDS}
-    if not any(fields.values()):
+    fields = {name: arguments.getlist(name) for name in FIELDS if name in arguments}
+    if not fields:
         return await form_page(visit, await _suggested(visit))
     return await form_page(visit, asked_by_fields(fields), strict=True)
 
@@ -68,6 +70,7 @@ async def _embed(visit: Visit, asked: Asked) -> tuple[Collection, Job, bool]:
         with transaction(conn):
             names = {"name": asked.collection, "alias": registered.short_name, "plugin": registered.plugin}
             collection, new = create_collection(conn, definition, **names)
+            collection = switch(conn, collection, asked.follow, new=new)
             return collection, create_job(conn, collection.id, actor=visit.actor_id, limits=asked.limits), new
 
     result = await visit.write(made)
@@ -111,6 +114,7 @@ async def form_page(visit: Visit, asked: Asked, *, strict: bool = False, error: 
         "install": None if registry.models else NO_MODELS,
         "preview": shown,
         "problem": str(problem) if problem else None,
+        "followable": await visit.database.execute_fn(lambda conn: can_follow(conn, str(visit.table))),
     }
     if visit.is_json:
         return visit.json({"database": visit.database.name, **data})

@@ -34,6 +34,7 @@ def collection_json(collection: Collection, database: str) -> dict[str, Any]:
         "model": collection.model,
         "dimensions": collection.dimensions,
         "created": collection.created,
+        "follow": collection.follow,
     }
 
 
@@ -52,6 +53,7 @@ def job_json(job: Job | None, price: float | None = None) -> dict[str, Any] | No
         "cost": None if price is None else cost_of(job.tokens, price),
         "spent": None if price is None else spent_text(job, price),
         "reason": without_folders(job.reason) if job.reason else None,
+        "cause": job.cause,
         "seconds_left": job.seconds_left,
         "time_left": None if job.seconds_left is None else duration(job.seconds_left),
         "progress": progress(job),
@@ -59,12 +61,12 @@ def job_json(job: Job | None, price: float | None = None) -> dict[str, Any] | No
     }
 
 
-def actions(job: Job | None, *, failed: int = 0, changing: bool = False) -> list[str]:
+def actions(job: Job | None, *, follow: bool, failed: int = 0, changing: bool = False) -> list[str]:
     """What can be done with a collection whose last job this is, or the job of what is to replace it.
 
     `failed` is how many of its rows have failed.
     """
-    possible = [*(_ACTIONS[job.status] if job else ("update",)), "delete"]
+    possible = [*(_ACTIONS[job.status] if job else ("update",)), "unfollow" if follow else "follow", "delete"]
     if failed and "update" in possible:
         possible.insert(possible.index("update") + 1, "retry")
     if not changing:

@@ -28,7 +28,7 @@ async def test_by_json(make, working, wait_for_status):
     assert (response.status_code, response.json()["change"]["model"]) == (201, "held")
     data = await wait_for_status(datasette, COLLECTION, "running", actor=ROOT)
     assert (data["collection"]["model"], data["change"]["columns"]) == ("word-lengths", ["body"])
-    assert data["actions"] == ["pause", "cancel", "delete"]
+    assert data["actions"] == ["pause", "cancel", "follow", "delete"]
     assert data["rows"]["embedded"] == 3
     model.open()
     data = await wait_for_status(datasette, COLLECTION, "finished", actor=ROOT)
@@ -78,7 +78,7 @@ async def test_rows_that_fail(make, notes, working, wait_for_status):
     working(datasette)
     await post_json(datasette, JSON, {"model": "failing"}, ROOT)
     data = await wait_for_status(datasette, COLLECTION, "finished", actor=ROOT)
-    assert data["actions"] == ["accept", "update", "retry", "delete", "cancel"]
+    assert data["actions"] == ["accept", "update", "retry", "follow", "delete", "cancel"]
     assert data["errors"]["total"] == 1
     page = (await get(datasette, "/data/-/embed/notes", ROOT)).text
     assert "Change without the rows that failed" in page

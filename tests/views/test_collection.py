@@ -59,20 +59,20 @@ async def test_from_the_form_to_the_end(make_datasette, notes, working, wait_for
     await wait_for_status(datasette, JSON, "running")
     paused = await post_json(datasette, JSON, {"action": "pause"}, ROOT)
     assert paused.json()["job"]["status"] == "paused"
-    assert (await get_json(datasette, JSON, ROOT))["actions"] == ["resume", "cancel", "delete"]
+    assert (await get_json(datasette, JSON, ROOT))["actions"] == ["resume", "cancel", "unfollow", "delete"]
     model.open()
     resumed = await post_json(datasette, JSON, {"action": "resume"}, ROOT)
     assert resumed.json()["job"]["status"] == "pending"
     data = await wait_for_status(datasette, JSON, "finished", actor=ROOT)
     assert data["rows"]["embedded"] == 3
-    assert data["actions"] == ["update", "delete"]
+    assert data["actions"] == ["update", "unfollow", "delete"]
 
 
 async def test_update(datasette):
     """An update is a new job."""
     response = await post_json(datasette, JSON, {"action": "update"}, ROOT)
     assert (response.status_code, response.json()["job"]["id"]) == (200, 2)
-    assert (await get_json(datasette, JSON, ROOT))["actions"] == ["pause", "cancel", "delete"]
+    assert (await get_json(datasette, JSON, ROOT))["actions"] == ["pause", "cancel", "follow", "delete"]
 
 
 async def test_cancel(datasette):

@@ -67,14 +67,14 @@ async def test_a_page_of_them_in_json(make_datasette, failed):
 async def test_retry(make_datasette, failed, working, wait_for_status):
     """A job over the failed rows alone, which the worker runs; then there is nothing left to retry."""
     datasette = make_datasette(failed, models=[model := Mended()])
-    assert (await get_json(datasette, JSON, ROOT))["actions"] == ["update", "retry", "delete"]
+    assert (await get_json(datasette, JSON, ROOT))["actions"] == ["update", "retry", "follow", "delete"]
     response = await post_json(datasette, JSON, {"action": "retry"}, ROOT)
     assert (response.status_code, response.json()["job"]["kind"]) == (200, "failed")
     working(datasette)
     data = await wait_for_status(datasette, JSON, "finished", actor=ROOT)
     assert (data["job"]["rows_total"], data["rows"]["failed"], data["rows"]["embedded"]) == (240, 0, 243)
     assert sorted(content for content in model.contents if content != "warm")[0] == "FAIL 100"
-    assert data["actions"] == ["update", "delete"]
+    assert data["actions"] == ["update", "follow", "delete"]
 
 
 async def test_the_button(make_datasette, failed):
