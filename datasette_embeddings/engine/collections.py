@@ -40,6 +40,10 @@ class Definition:
     binary: bool = False
     chunking: Chunking | None = None  # None: no text is cut
 
+    def recipe(self, source: SourceTable) -> Recipe:
+        """How a row of the source becomes its content."""
+        return make_recipe(source.name, source.names, self.columns, self.template, binary=self.binary)
+
     def is_met_by(self, other: Definition) -> bool:
         """Whether who asks for this one is content with the other: with any chunking, where none was asked for."""
         return self.chunking in (AUTOMATIC, other.chunking) and replace(other, chunking=self.chunking) == self
@@ -82,8 +86,7 @@ class Collection:
 
     def recipe(self, source: SourceTable) -> Recipe:
         """How a row of the source becomes its content."""
-        wanted = self.definition
-        return make_recipe(source.name, source.names, wanted.columns, wanted.template, binary=wanted.binary)
+        return self.definition.recipe(source)
 
 
 def list_collections(conn: sqlite3.Connection) -> list[Collection]:

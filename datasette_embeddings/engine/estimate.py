@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from .collections import Definition, every_collection
-from .contents import Content, Recipe, make_recipe
+from .contents import Content, Recipe
 from .cutting import Cutter, undivided
 from .errors import EmbedError
 from .identifiers import quote
@@ -18,6 +18,7 @@ from .models import EmbeddingModel
 from .prices import TokenCounter, cost_of, price_of, size_of
 from .rows import count_rows, read_all, selected
 from .sources import known_tables
+from .states import one_state
 from .tables import SourceTable, source_table
 from .vector_table import find_vector
 
@@ -59,16 +60,17 @@ def survey(
     seconds: float = READ_SECONDS,
 ) -> Survey:
     """Read the table as a job would, whole within so many seconds; else a sample of it, in as many again."""
-    source = source_table(conn, definition.table)
-    recipe = make_recipe(source.name, source.names, definition.columns, definition.template, binary=definition.binary)
-    known = _Known(conn, definition, model)
-    tally = _Tally(recipe, cutter, known)
-    if tally.read(read_all(conn, source, recipe), seconds):
-        return tally.survey()
-    if source.rowid is not None:  # the first rows say little of the others, which may be newer or longer
+    with one_state(conn):
+        source = source_table(conn, definition.table)
+        recipe = definition.recipe(source)
+        known = _Known(conn, definition, model)
         tally = _Tally(recipe, cutter, known)
-        tally.read(_spread_rows(conn, source, recipe), seconds)
-    return tally.survey(count_rows(conn, source.name))
+        if tally.read(read_all(conn, source, recipe), seconds):
+            return tally.survey()
+        if source.rowid is not None:  # the first rows say little of the others, which may be newer or longer
+            tally = _Tally(recipe, cutter, known)
+            tally.read(_spread_rows(conn, source, recipe), seconds)
+        return tally.survey(count_rows(conn, source.name))
 
 
 def estimate(
@@ -106,7 +108,7 @@ class _Known:
 
     def __init__(self, conn: sqlite3.Connection, definition: Definition, model: EmbeddingModel) -> None:
         of_model = [collection for collection in every_collection(conn) if collection.model == definition.model]
-        own = next((collection for collection in of_model if collection.definition == definition), None)
+        own = next((collection for collection in of_model if definition.is_met_by(collection.definition)), None)
         newest = max((other for other in of_model if other.fingerprint), key=lambda other: other.id, default=None)
         # One that is to be made will hold its model to be the newest's.
         like = own or (newest and replace(newest, id=0))

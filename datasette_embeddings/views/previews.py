@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ..engine.collections import Definition, define
-from ..engine.contents import make_recipe
 from ..engine.errors import raising
 from ..engine.estimate import estimate, survey
 from ..engine.measures import make_cutter
@@ -50,8 +49,7 @@ async def preview_json(visit: Visit, asked: Asked, model: EmbeddingModel) -> dic
     def look(conn: sqlite3.Connection) -> tuple[Preview, Definition]:
         wanted = define(conn, str(visit.table), asked.columns or None, asked.template, model)
         source = source_table(conn, wanted.table)
-        recipe = make_recipe(source.name, source.names, wanted.columns, wanted.template, binary=wanted.binary)
-        return preview(conn, source, recipe), wanted
+        return preview(conn, source, wanted.recipe(source)), wanted
 
     found, wanted = await visit.database.execute_fn(look)
     cut = await _count_longer(model, found)
