@@ -22,12 +22,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from datasette.app import Datasette
 from embed_peers import kind_of, peers
 
+from datasette_embeddings.cli.instance import open_instance
 from datasette_embeddings.engine import jobs
 from datasette_embeddings.engine.access import FileAccess
 from datasette_embeddings.engine.collections import create_collection, define, delete_collection
@@ -49,9 +50,10 @@ class Taken(NamedTuple):
 def main() -> None:
     """Parse the options, run the rounds, print the table."""
     options = parsed()
-    with tempfile.TemporaryDirectory() as folder:
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
         path = build(Path(folder), options.rows, short=options.short)
-        registry = registry_for(Datasette([]))
+        registry = registry_for(stack.enter_context(open_instance(options.config, None)))
         model = registry.model(options.model)
         load(model)
         contents = read_contents(path)
@@ -72,6 +74,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--model", default="minilm")
     parser.add_argument("--short", action="store_true", help="a row for each line")
+    parser.add_argument("--config", metavar="FILE", help="Datasette's configuration, where that names the models")
     parser.add_argument("--beside", metavar="MODEL", help="measure a job of this model too")
     return parser.parse_args()
 
