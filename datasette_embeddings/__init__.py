@@ -95,7 +95,7 @@ def register_actions():  # called by 1.0
 
 @hookimpl
 def permission_resources_sql(datasette, actor, action):  # called by 1.0
-    return permissions.denied_on_1(datasette, actor, action)
+    return permissions.rules_on_1(datasette, actor, action)
 
 
 @hookimpl(tryfirst=True)

@@ -131,12 +131,12 @@ def configured_permission(datasette, action: str, actor, database: str | None, t
     return None
 
 
-def denied_tables(pairs: list[tuple[str, str]], reason: str):
-    """A rule for 1.0 that denies view-table for these (database, table) pairs."""
+def table_rule(pairs: list[tuple[str, str]], reason: str, *, allow: bool):
+    """A rule for 1.0 that allows or denies an action on these (database, table) pairs."""
     return PermissionSQL(
         sql="select json_extract(value, '$[0]') as parent, json_extract(value, '$[1]') as child,"
-        " 0 as allow, :embed_denied_reason as reason from json_each(:embed_denied_tables)",
-        params={"embed_denied_tables": json.dumps(pairs), "embed_denied_reason": reason},
+        " :embed_allow as allow, :embed_reason as reason from json_each(:embed_tables)",
+        params={"embed_tables": json.dumps(pairs), "embed_reason": reason, "embed_allow": int(allow)},
     )
 
 

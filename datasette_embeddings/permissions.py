@@ -8,10 +8,13 @@ from collections.abc import AsyncIterator
 from . import compat
 from .engine.collections import Collection, every_collection, list_collections
 from .engine.errors import EmbedError
+from .engine.follow.notes import notes_table
 from .engine.schema import PREFIX
 
 EMBED_TABLE = "embed-table"
 DESCRIPTION = "Embed a table: create, update and delete its collections"
+
+_ROW_ACTIONS = ("insert-row", "update-row", "delete-row")
 
 # 1.0 asks our rule for view-table, and the rule asks about the source tables: this ends the circle.
 _asking = contextvars.ContextVar("datasette_embed_asking", default=False)
@@ -74,7 +77,7 @@ def actions() -> list:
 
 
 def allowed_on_065(datasette, actor, action, resource):
-    """0.65's hook: embed-table by configuration or for root, and our own tables as `denied_on_1` has it."""
+    """0.65's hook: embed-table by configuration or for root, and our own tables as `rules_on_1` has it."""
     if action == EMBED_TABLE:
         database, table = resource if isinstance(resource, tuple) else (resource, None)
         verdict = compat.configured_permission(datasette, action, actor, database, table)
@@ -84,20 +87,45 @@ def allowed_on_065(datasette, actor, action, resource):
     return None
 
 
-def denied_on_1(datasette, actor, action):
-    """1.0's hook: our own tables are denied except to root, vector tables follow their source table."""
-    if action != "view-table" or _asking.get() or compat.is_root(datasette, actor):
+def rules_on_1(datasette, actor, action):
+    """1.0's hook: what may be seen of our own tables, and that triggers may note what an actor may write."""
+    if _asking.get() or compat.is_root(datasette, actor):
         return None
+    if action == "view-table":
+        return _denied_tables(datasette, actor)
+    return _noting(datasette, actor, action) if action in _ROW_ACTIONS else None
 
-    async def rule():
-        denied = []
-        for database in compat.databases(datasette):
-            own = [name for name in await database.table_names() if name.lower().startswith(PREFIX)]
-            opened = await _opened_tables(datasette, actor, database.name) if own else set()
-            denied += [(database.name, name) for name in own if name.lower() not in opened]
-        return compat.denied_tables(denied, "a table of datasette-embed") if denied else None
 
-    return rule()
+async def _denied_tables(datasette, actor):
+    """Our own tables are denied except to root, vector tables follow their source table."""
+    denied = []
+    for database in compat.databases(datasette):
+        own = [name for name in await database.table_names() if name.lower().startswith(PREFIX)]
+        opened = await _opened_tables(datasette, actor, database.name) if own else set()
+        denied += [(database.name, name) for name in own if name.lower() not in opened]
+    return compat.table_rule(denied, "a table of datasette-embed", allow=False) if denied else None
+
+
+async def _noting(datasette, actor, action: str):
+    """Who may take an action on a table may take it on its notes.
+
+    Of a statement of SQL, 1.0 asks for these permissions on every table that it writes, by a trigger too.
+    """
+    followed = [
+        (database.name, collection)
+        for database in compat.databases(datasette)
+        for collection in await _collections(datasette, database.name)
+        if collection.follow
+    ]
+    if not followed:
+        return None
+    token = _asking.set(True)
+    try:
+        allowed = await compat.tables_allowed(datasette, actor, action)
+    finally:
+        _asking.reset(token)
+    notes = [(name, notes_table(each.name)) for name, each in followed if (name, each.table) in allowed]
+    return compat.table_rule(notes, "notes of a table that may be written", allow=True) if notes else None
 
 
 async def _own_table_verdict(datasette, actor, database: str, name: str) -> bool | None:

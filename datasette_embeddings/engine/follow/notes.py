@@ -40,14 +40,19 @@ class Waiting:
     since: str | None  # UTC
 
 
+def notes_table(collection: str) -> str:
+    """The name of a collection's table of notes."""
+    return f"{PREFIX}notes_{collection}"
+
+
 def notes_of(collection: str, source: SourceTable) -> Notes:
     """Where the changes of a collection's source are to be noted."""
-    return Notes(f"{PREFIX}notes_{collection}", tuple(key.stored for key in source.keys))
+    return Notes(notes_table(collection), tuple(key.stored for key in source.keys))
 
 
 def stored_notes(conn: sqlite3.Connection, collection: str) -> Notes | None:
     """Where they are noted; None where there is no such table."""
-    table = f"{PREFIX}notes_{collection}"
+    table = notes_table(collection)
     columns = [row[0] for row in conn.execute("select name from pragma_table_info(?)", (table,))]
     return Notes(table, tuple(columns[1:-1])) if columns else None
 
@@ -65,7 +70,7 @@ def create_notes(conn: sqlite3.Connection, notes: Notes) -> None:
 
 def drop_notes(conn: sqlite3.Connection, collection: str) -> None:
     """Drop the table; every trigger that writes to it is gone before."""
-    conn.execute(f"drop table if exists {quote(f'{PREFIX}notes_{collection}')}")
+    conn.execute(f"drop table if exists {quote(notes_table(collection))}")
 
 
 def has_notes(conn: sqlite3.Connection, notes: Notes) -> bool:
