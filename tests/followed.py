@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 
 from embedded import create, read, run
-from fake_models import word_lengths
+from fake_models import WordLengths, word_lengths
 
 from datasette_embeddings.engine import jobs
 from datasette_embeddings.engine.access import FileAccess, connect
@@ -66,3 +67,20 @@ def fresh(path, collection="notes", key="id", content="body"):
         table = get_collection(conn, collection).table
     rows = read(path, f"select {key}, {content} from {quote(table)} where trim(coalesce({content}, '')) <> ''")
     return {row[0]: word_lengths(row[1]) for row in rows}
+
+
+class Slow(WordLengths):
+    """Takes two milliseconds for each content, so that a kill may come at any moment of a job."""
+
+    def embed_batch(self, contents):
+        time.sleep(0.002 * len(contents))
+        return super().embed_batch(contents)
+
+
+def keep_up(path, ready):
+    """What a process does that keeps a file up to date: sync() for ever, once it has said that it is `ready`."""
+    model = Slow()
+    ready.set()
+    while True:
+        sync(path, model)
+        time.sleep(0.01)
