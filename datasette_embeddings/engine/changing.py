@@ -20,6 +20,7 @@ from .collections import (
 )
 from .errors import Conflict
 from .follow.following import follow, move_following
+from .follow.renaming import keep_names, renamed
 from .identifiers import quote
 from .models import EmbeddingModel
 from .schema import ensure_schema
@@ -41,7 +42,7 @@ def begin_change(
     """
     ensure_schema(conn)
     with transaction(conn):
-        collection = get_collection(conn, name)
+        collection = keep_names(conn, get_collection(conn, name))
         if successor_of(conn, collection) is not None:
             raise Conflict(f"{collection.name!r} is being changed already: cancel that first")
         if definition.table != collection.table:
@@ -64,9 +65,9 @@ def changed(
     template: str | None = None,
 ) -> Definition:
     """Its definition by this model, with the columns and the template that were said; "" takes the template away."""
-    present = collection.definition
+    present = renamed(conn, collection)  # as its table and columns are called by now
     dressed = present.template if template is None else template
-    return define(conn, collection.table, columns or present.columns, dressed, model, present.chunking)
+    return define(conn, present.table, columns or present.columns, dressed, model, present.chunking)
 
 
 def cancel_change(conn: sqlite3.Connection, collection: Collection) -> None:
