@@ -43,8 +43,16 @@ def forget_unmet(conn: sqlite3.Connection, collection_id: int, job_id: int) -> N
     conn.execute("delete from _embed_errors where collection_id = ? and job_id <> ?", (collection_id, job_id))
 
 
+def has_failures(conn: sqlite3.Connection, collection_id: int) -> bool:
+    """Whether any row of the collection has failed."""
+    sql = "select 1 from _embed_errors where collection_id = ? limit 1"
+    return conn.execute(sql, (collection_id,)).fetchone() is not None
+
+
 def forget_settled(conn: sqlite3.Connection, collection_id: int, job_id: int, keys: Iterable[Key]) -> None:
     """Drop what is known of these keys unless this job has met it."""
+    if not has_failures(conn, collection_id):
+        return
     conn.executemany(
         "delete from _embed_errors where collection_id = ? and row_key = ? and job_id <> ?",
         ((collection_id, key_json(key), job_id) for key in keys),

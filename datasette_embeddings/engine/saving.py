@@ -67,7 +67,7 @@ def save(
     rest = batch.completes or Stretch()
     vectors = {content_hash: outcome for content_hash, outcome in outcomes.items() if isinstance(outcome, bytes)}
     made = [alike for alike in batch.rows if alike.unknown().keys() <= vectors.keys()]
-    others = [alike for alike in batch.rows if alike.unknown().keys() - vectors.keys()]
+    others = [alike for alike in batch.rows if not alike.unknown().keys() <= vectors.keys()]  # `-` reads all vectors
     failures = [*rest.failures, *(failure for alike in others for failure in _failures(alike, outcomes))]
     with transaction(conn):
         if not claim.source.stable and schema_version(conn) != claim.schema_version:

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..failures import has_failures
 from ..identifiers import quote
 from ..rows import Key, Position, Row, as_text, exact, key_json
 from .notes import Notes, count_notes, forget
@@ -37,7 +38,7 @@ class Noted:
 
     def skips(self, conn: sqlite3.Connection, row: Row) -> bool:
         """True where this content of the row has failed before: that it was written again is no reason to pay again."""
-        if row.content_hash is None:
+        if row.content_hash is None or not has_failures(conn, self.collection_id):
             return False
         found = conn.execute(
             "select 1 from _embed_errors where collection_id = ? and position = ? and row_key = ? and content_hash = ?",
