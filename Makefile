@@ -22,7 +22,7 @@ BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help init test test-stable test-alpha test-servers lint fix docs demo bench bench-million bench-search bench-quality clean
+.PHONY: help init test test-stable test-alpha test-servers lint fix docs demo bench bench-million bench-search bench-quality bench-follow clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -104,6 +104,13 @@ bench-search: $(BENCH)/.installed bench-million  ## Compare the search with nump
 bench-quality: $(STABLE)/.installed  ## Say how good the matches are on judged texts (FOLDER=cranfield)
 	@test -n "$(FOLDER)" || { echo "FOLDER=… names a folder of judged texts" >&2; exit 1; }
 	$(STABLE)/bin/python bench/quality.py "$(FOLDER)" $(BENCH_ARGS)
+
+$(STABLE)/.bench-follow: $(STABLE)/.installed
+	$(STABLE)/bin/pip install -q -e ".[bench-follow]"
+	@touch $@
+
+bench-follow: $(STABLE)/.bench-follow  ## Measure what following a table costs, beside sqlite-chronicle and others
+	$(STABLE)/bin/python bench/follow.py $(BENCH_ARGS)
 
 clean:  ## Remove the environments, the demo database and every cache
 	rm -rf $(STABLE) $(ALPHA) $(BENCH) $(SERVERS) demo.db* dist build .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -30,6 +30,14 @@ def test_the_search_is_measured():
     assert printed.count("10 clients: ") == 3
 
 
+def test_following_is_measured():
+    """Every measurement of bench/follow.py comes out, with ratios to the bare load."""
+    printed = run("follow.py", "--rows", 2000, "--rounds", 1)
+    assert printed.count("times the bare load") == 3 * (4 if find_spec("sqlite_chronicle") else 3)
+    for line in ("drained 2,000 rows new", "drained 1,000 rows deleted", "a look at 20 followed collections"):
+        assert line in printed
+
+
 @pytest.mark.skipif(not find_spec("wordllama"), reason="wordllama has no wheel for every Python")
 def test_embedding_is_measured():
     """bench/embed.py compares a job with the model alone, here over short rows by wordllama."""
