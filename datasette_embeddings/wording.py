@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .engine import jobs
+from .engine.collections import Definition
 from .engine.estimate import Estimate
 from .engine.follow.standing import Standing
 from .engine.jobs import Job
@@ -12,6 +13,15 @@ from .engine.prices import cost_of, dollars
 def counted(number: int, noun: str) -> str:
     """1 row; 1,234 rows."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def long_texts(definition: Definition, max_tokens: int | None) -> str | None:
+    """What becomes of texts that are longer than the model reads, as far as it says how much; None of binary."""
+    if definition.binary:
+        return None
+    if definition.chunking is not None:
+        return str(definition.chunking)
+    return f"not cut, so the model reads their first {max_tokens:,} tokens only" if max_tokens else "not cut"
 
 
 def duration(seconds: float) -> str:

@@ -13,6 +13,7 @@ from ..engine.collections import Collection, Definition, get_collection
 from ..engine.errors import Conflict
 from ..engine.transactions import transaction
 from ..registry import RegisteredModel, registry_for
+from .chunks import chunk_options, chunking_asked
 from .costs import affordable, cost_options, say_cost
 from .files import open_database
 from .instance import instance_options
@@ -29,11 +30,12 @@ from .running import run_pass
 @click.option("--anew", is_flag=True, help="Embed every row again: the model has other weights than it had")
 @click.option("--cancel", is_flag=True, help="Give the change up; the collection stays as it is")
 @click.option("--accept", is_flag=True, help="Take the change though some rows failed in it")
+@chunk_options
 @cost_options
 @instance_options
 @click.pass_context
 def change(ctx, database, collection, columns, model, template, anew, cancel, accept, **options):
-    """Embed COLLECTION in another way: by another model, with another template, or by other COLUMNS.
+    """Embed COLLECTION in another way: by another model, template or chunks, or by other COLUMNS.
 
     What is not said stays as it is. The old vectors serve until the new ones are complete, and then the new ones take
     their place in one step. Ctrl-C stops after the batch in flight; the same command goes on.
@@ -50,7 +52,8 @@ def change(ctx, database, collection, columns, model, template, anew, cancel, ac
         registry = registry_for(datasette)
         present = access.read(lambda conn: get_collection(conn, collection))
         entry = registry.find(model or present.model)
-        wanted = access.read(lambda conn: changed(conn, present, entry.model, columns, template))
+        chunking = chunking_asked(options)
+        wanted = access.read(lambda conn: changed(conn, present, entry.model, columns, template, **chunking))
         limits = affordable(entry.model, wanted, options["max_cost"], options["max_rows"])
         if options["dry_run"]:
             return say_cost(access, wanted, entry.model)

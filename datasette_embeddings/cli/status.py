@@ -10,13 +10,14 @@ from typing import NamedTuple
 
 import click
 
+from ..engine.chunking import AUTOMATIC
 from ..engine.collections import Collection, list_collections
 from ..engine.errors import EmbedError, ReadOnlyDatabase
 from ..engine.follow.attending import mend_all
 from ..engine.follow.standing import Standing, standing
 from ..engine.jobs import Job, latest_job
 from ..engine.status import RowCounts, count
-from ..wording import counted, following_text, progress_text
+from ..wording import counted, following_text, long_texts, progress_text
 from .files import open_database
 from .instance import instance_options
 from .progress import one_line
@@ -71,6 +72,7 @@ def _as_json(collection: Collection, job: Job | None, rows: RowCounts | str, sta
             "table": collection.table,
             "columns": list(definition.columns),
             "template": definition.template,
+            "chunking": definition.chunking.as_json() if definition.chunking else None,
             "model": collection.model,
             "dimensions": collection.dimensions,
             "created": collection.created,
@@ -88,9 +90,11 @@ def _as_json(collection: Collection, job: Job | None, rows: RowCounts | str, sta
 def _lines(collection: Collection, job: Job | None, rows: RowCounts | str, standing: Standing | None) -> str:
     definition = collection.definition
     what = f"template {definition.template!r}" if definition.template else ", ".join(definition.columns)
+    cut = long_texts(definition, None)
     lines = [
         collection.name,
         f"  {collection.table}: {what}, by {collection.model}",
+        *([f"  long texts: {cut}"] if cut and definition.chunking != AUTOMATIC else []),
         f"  {rows if isinstance(rows, str) else _counted(rows)}",
         f"  {_job_line(job)}",
         *([] if standing is None else [f"  {following_text(standing)}"]),

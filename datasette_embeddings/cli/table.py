@@ -7,11 +7,13 @@ from collections.abc import Sequence
 
 import click
 
+from ..engine.chunking import Chunking
 from ..engine.collections import Definition, define
 from ..engine.errors import EmbedError
 from ..engine.models import EmbeddingModel
 from ..engine.tables import source_table
 from ..registry import registry_for
+from .chunks import chunk_options, chunking_asked
 from .costs import affordable, cost_options, say_cost
 from .files import open_database
 from .instance import instance_options
@@ -28,6 +30,7 @@ from .running import run_pass
 @click.option("--collection", metavar="NAME", help="Name of the collection; by default the table's")
 @click.option("--follow/--no-follow", default=None, help="Note changes of the table from now on, or no longer")
 @click.option("--retry-failed", is_flag=True, help="Look only at the rows that failed")
+@chunk_options
 @cost_options
 @instance_options
 @click.pass_context
@@ -43,7 +46,8 @@ def table(ctx, database, table_name, columns, model, template, collection, follo
     with open_database(database, options["config"], options["plugins_dir"]) as (datasette, access):
         registry = registry_for(datasette)
         entry = registry.pick(model)
-        definition = access.read(lambda conn: _definition(conn, table_name, columns, template, entry.model))
+        chunking = chunking_asked(options)
+        definition = access.read(lambda conn: _definition(conn, table_name, columns, template, entry.model, **chunking))
         limits = affordable(entry.model, definition, options["max_cost"], options["max_rows"])
         if options["dry_run"]:
             return say_cost(access, definition, entry.model)
@@ -54,11 +58,16 @@ def table(ctx, database, table_name, columns, model, template, collection, follo
 
 
 def _definition(
-    conn: sqlite3.Connection, table_name: str, columns: Sequence[str], template: str | None, model: EmbeddingModel
+    conn: sqlite3.Connection,
+    table_name: str,
+    columns: Sequence[str],
+    template: str | None,
+    model: EmbeddingModel,
+    **chunking: Chunking | None,
 ) -> Definition:
     if not columns and not template:
         source = source_table(conn, table_name)
         raise EmbedError(
             f"Name the columns to embed, or write a --template; {source.name} has {', '.join(source.names)}"
         )
-    return define(conn, table_name, columns, template, model)
+    return define(conn, table_name, columns, template, model, **chunking)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from . import jobs
+from .chunking import Chunking
 from .collections import (
     Collection,
     Definition,
@@ -63,11 +64,16 @@ def changed(
     model: EmbeddingModel,
     columns: Sequence[str] | None = None,
     template: str | None = None,
+    **chunking: Chunking | None,
 ) -> Definition:
-    """Its definition by this model, with the columns and the template that were said; "" takes the template away."""
+    """Its definition by this model, with what was said of columns, template and `chunking`.
+
+    A template of "" takes the present one away.
+    """
     present = renamed(conn, collection)  # as its table and columns are called by now
     dressed = present.template if template is None else template
-    return define(conn, present.table, columns or present.columns, dressed, model, present.chunking)
+    cut = {"chunking": present.chunking, **chunking}
+    return define(conn, present.table, columns or present.columns, dressed, model, **cut)
 
 
 def cancel_change(conn: sqlite3.Connection, collection: Collection) -> None:

@@ -9,7 +9,7 @@ from .chunking import AUTOMATIC, CHARACTERS, TOKENS, Chunking
 from .contents import Recipe
 from .cutting import Cutter, Measure
 from .errors import CannotEmbed, EmbedError, ModelError
-from .models import EmbeddingModel, is_ready, load, telling
+from .models import EmbeddingModel, has_load, is_ready, load, telling
 
 TENTH = 10  # of a content is the overlap, where nobody said how much
 REMEMBERED_WORDS = 50_000
@@ -24,9 +24,9 @@ def make_cutter(chunking: Chunking | None, model: EmbeddingModel) -> Cutter | No
     """
     if chunking is None:
         return None
-    if not is_ready(model) and (model.max_tokens is None or counter(model) is None):
+    if not is_measured(model):
         load(model)
-    _check(chunking, model, is_final=True)
+    _check(chunking, model)
     if chunking.size is None and model.max_tokens is None:
         return None
     count = counter(model)
@@ -34,6 +34,11 @@ def make_cutter(chunking: Chunking | None, model: EmbeddingModel) -> Cutter | No
         return _by_characters(chunking, model, count)
     limit = _least(chunking.size, model.max_tokens)
     return Cutter(count, limit, _overlap(chunking, limit), limit - count("") - 1, _by_words(count))
+
+
+def is_measured(model: EmbeddingModel) -> bool:
+    """False where only a model that is loaded knows how much it reads, and counts it."""
+    return is_ready(model) or not has_load(model) or (model.max_tokens is not None and counter(model) is not None)
 
 
 def feasible_chunking(chunking: Chunking | None, recipe: Recipe, model: EmbeddingModel) -> Chunking | None:
@@ -47,30 +52,30 @@ def feasible_chunking(chunking: Chunking | None, recipe: Recipe, model: Embeddin
         raise CannotEmbed(f"The column {recipe.reads[0]!r} holds binary, which is not cut into chunks")
     if not recipe.is_divisible:
         raise CannotEmbed("A template without {{ chunk }} cannot be cut: put {{ chunk }} where a part of the text goes")
-    _check(chunking, model, is_final=is_ready(model))
+    _check(chunking, model)
     return chunking
 
 
-def _check(chunking: Chunking, model: EmbeddingModel, *, is_final: bool) -> None:
-    """EmbedError for a size that the model cannot keep; final: it will not know more about itself later."""
+def _check(chunking: Chunking, model: EmbeddingModel) -> None:
+    """EmbedError for a size of which it is known that the model cannot keep it."""
     if chunking.size is None or chunking.unit == CHARACTERS:
         return
     if model.max_tokens is not None and chunking.size > model.max_tokens:
         raise EmbedError(
             f"The model {model.model_id} reads {model.max_tokens:,} tokens: chunks of {chunking.size:,} are too large"
         )
-    if is_final and counter(model) is None:
+    if is_measured(model) and counter(model) is None:
         raise EmbedError(f"The model {model.model_id} counts no tokens: give the size of chunks in {CHARACTERS}")
 
 
 def counter(model: EmbeddingModel) -> Measure | None:
     """The model's own count of a text's tokens, special ones included; None where it cannot count (yet)."""
 
-    def count(text: str) -> int:
+    def tokens(text: str) -> int | None:
         with telling(model, ModelError, f"could not count {TOKENS}"):
-            return model.count_tokens(text) or 0
+            return model.count_tokens(text)
 
-    return None if model.count_tokens("") is None else count
+    return None if tokens("") is None else lambda text: tokens(text) or 0
 
 
 def _by_characters(chunking: Chunking, model: EmbeddingModel, count: Measure | None) -> Cutter:

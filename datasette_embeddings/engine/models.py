@@ -147,7 +147,7 @@ def embed_contents(model: EmbeddingModel, contents: Sequence[Content], *, query:
 
 def load(model: EmbeddingModel) -> None:
     """Load the model unless it is loaded; another thread that is loading it is waited for."""
-    if model._load_state.ready or not _has_load(model):
+    if model._load_state.ready or not has_load(model):
         return
     with model._load_state.lock:
         if model._load_state.ready or model._load_state.loading:
@@ -171,7 +171,8 @@ def lasting_fault(model: EmbeddingModel) -> str | None:
     return model._load_state.fault
 
 
-def _has_load(model: EmbeddingModel) -> bool:
+def has_load(model: EmbeddingModel) -> bool:
+    """Whether it is loaded by load(), and not by its first batch."""
     return type(model).load is not EmbeddingModel.load
 
 

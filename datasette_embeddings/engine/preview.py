@@ -5,9 +5,12 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from .contents import Content, Recipe
+from .cutting import Cutter
+from .errors import EmbedError
 from .identifiers import quote
 from .models import EmbeddingModel
 from .rows import read_all
@@ -28,6 +31,7 @@ class Preview:
     size: int  # characters of all contents, or bytes where they are binary
     complete: bool  # False: the time was up, there is more than this
     sample: tuple[Content, ...]  # the first contents
+    values: tuple[Sequence[object], ...] = ()  # that these are made of
 
     @property
     def first(self) -> Content | None:
@@ -43,11 +47,20 @@ class Cut:
     longer: int
 
 
+@dataclass(frozen=True)
+class Chunked:
+    """How many of the rows that were looked at are cut, and into how many chunks together."""
+
+    checked: int
+    rows: int
+    chunks: int
+
+
 def preview(conn: sqlite3.Connection, source: SourceTable, recipe: Recipe, seconds: float = READ_SECONDS) -> Preview:
     """Walk the rows as a job would, for so long at most."""
     until = time.monotonic() + seconds
     rows = empty = size = kept = 0
-    sample: list[Content] = []
+    sample: list[tuple[Content, Sequence[object]]] = []
     complete = True
     for number, values in enumerate(read_all(conn, source, recipe), 1):
         content = recipe.content(values)
@@ -56,12 +69,13 @@ def preview(conn: sqlite3.Connection, source: SourceTable, recipe: Recipe, secon
         else:
             rows, size = rows + 1, size + len(content)
             if len(sample) < SAMPLE_ROWS and kept < SAMPLE_SIZE:
-                sample.append(content)
+                sample.append((content, values))
                 kept += len(content)
         if number % 100 == 0 and time.monotonic() > until:
             complete = False
             break
-    return Preview(rows, empty, size, complete, tuple(sample))
+    contents, made_of = zip(*sample, strict=True) if sample else ((), ())
+    return Preview(rows, empty, size, complete, contents, made_of)
 
 
 def count_longer(model: EmbeddingModel, contents: Sequence[Content], seconds: float = COUNT_SECONDS) -> Cut | None:
@@ -80,6 +94,20 @@ def count_longer(model: EmbeddingModel, contents: Sequence[Content], seconds: fl
         if time.monotonic() > until:
             break
     return Cut(checked, longer)
+
+
+def count_chunks(cutter: Cutter, recipe: Recipe, found: Preview, seconds: float = COUNT_SECONDS) -> Chunked:
+    """Cut the sample's texts, as many as there is time for; rows that cannot be cut will fail, and count as whole."""
+    until = time.monotonic() + seconds
+    checked = rows = chunks = 0
+    for content, values in zip(found.sample, found.values, strict=True):
+        checked += 1
+        with suppress(EmbedError):
+            if (parts := len(cutter.chunks(recipe, values, content))) > 1:
+                rows, chunks = rows + 1, chunks + parts
+        if time.monotonic() > until:
+            break
+    return Chunked(checked, rows, chunks)
 
 
 def text_columns(conn: sqlite3.Connection, source: SourceTable) -> list[str]:

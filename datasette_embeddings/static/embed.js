@@ -12,7 +12,7 @@ function followForm(form) {
   function address() {
     const fields = new FormData(form);
     const query = new URLSearchParams();
-    for (const name of ["columns", "template", "model"]) {
+    for (const name of ["columns", "template", "model", "chunking", "chunk_size", "chunk_unit", "chunk_overlap"]) {
       for (const value of fields.getAll(name)) query.append(name, value);
     }
     return `${form.dataset.json}?${query}`;
@@ -26,6 +26,7 @@ function followForm(form) {
   function showPreview(preview, problem) {
     fill("amount", preview && preview.amount);
     fill("estimate", preview && preview.estimate && preview.estimate.text);
+    fill("chunks", preview && preview.chunks && preview.chunks.text);
     fill("warning", preview && preview.warning);
     fill("problem", problem);
     part("preview").hidden = false;
@@ -49,7 +50,7 @@ function followForm(form) {
   form.addEventListener("input", (event) => {
     if (["collection", "max_rows", "max_cost"].includes(event.target.name)) return;
     clearTimeout(timer);
-    timer = setTimeout(refresh, event.target.name === "template" ? TYPING_MS : 0);
+    timer = setTimeout(refresh, event.target.matches("textarea, [type=text]") ? TYPING_MS : 0);
   });
   part("preview-button").hidden = true;
 }

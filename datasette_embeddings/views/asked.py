@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
+from ..engine.chunking import AUTOMATIC, Chunking, chunking_of
 from ..engine.errors import EmbedError
 from ..engine.jobs import Given
 
 LIMITS = ("max_cost", "max_rows")
+CHUNKS = ("chunking", "chunk_size", "chunk_unit", "chunk_overlap")  # the fields of a form
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,12 @@ class Asked:
     collection: str | None = None
     follow: bool | None = None  # None: nobody said
     limits: Given = field(default_factory=dict)
+    cut: Mapping[str, Any] = field(default_factory=dict)  # {"chunking": …} as JSON has it, or nothing
+
+    @property
+    def chunking(self) -> dict[str, Chunking | None]:
+        """How texts are cut, for define() and changed(), as far as it was said; EmbedError where it makes no sense."""
+        return {name: chunking_of(value) for name, value in self.cut.items()}
 
 
 async def json_object(request, known: tuple[str, ...]) -> dict[str, Any]:
@@ -59,7 +68,8 @@ def asked_by_json(body: dict[str, Any]) -> Asked:
     follow = body.get("follow")
     if follow is not None and not isinstance(follow, bool):
         raise EmbedError("'follow' must be true or false")
-    return Asked(tuple(columns or ()), **texts, follow=follow, limits=limits_in_json(body))
+    cut = {name: body[name] for name in ("chunking",) if name in body}
+    return Asked(tuple(columns or ()), **texts, follow=follow, limits=limits_in_json(body), cut=cut)
 
 
 def limits_in_json(body: dict[str, Any]) -> Given:
@@ -70,6 +80,22 @@ def limits_in_json(body: dict[str, Any]) -> Given:
 def limits_in_fields(fields: dict[str, list[str]]) -> Given:
     """The limits in the fields of a form; an empty field lifts its limit."""
     return {name: _number(fields[name][-1].strip()) for name in LIMITS if name in fields}
+
+
+def cut_in_fields(fields: dict[str, list[str]]) -> dict[str, Any]:
+    """How long texts are cut, as JSON would say it: `chunking` is auto, none, or size with the other fields."""
+    kind, size, unit, overlap = ((fields.get(name) or [""])[-1].strip() for name in CHUNKS)
+    if kind == "size":
+        return {"chunking": {"size": _number(size), "unit": unit or None, "overlap": _number(overlap)}}
+    return {"chunking": {"auto": True, "none": False}.get(kind, kind)} if kind else {}
+
+
+def cut_fields(asked: Asked) -> dict[str, Any]:
+    """What stands in the fields of a form for this."""
+    given = asked.cut.get("chunking", True)
+    if isinstance(given, dict) and given != AUTOMATIC.as_json():
+        return {"kind": "size", **given}
+    return {"kind": "auto" if given else "none"}
 
 
 def asked_by_fields(fields: dict[str, list[str]]) -> Asked:
@@ -88,6 +114,7 @@ def asked_by_fields(fields: dict[str, list[str]]) -> Asked:
         last("collection"),
         last("follow") is not None if "follow" in fields else None,  # of a box that is not ticked, a hidden field tells
         limits_in_fields(fields),
+        cut_in_fields(fields),
     )
 
 

@@ -27,14 +27,15 @@ async def show(visit: Visit) -> Response:
     if any(fields.values()):
         return await form_page(visit, asked_by_fields(fields), strict=True)
     present = visit.collection.definition
-    return await form_page(visit, Asked(present.columns, present.template, present.model))
+    cut = {"chunking": present.chunking.as_json() if present.chunking else False}
+    return await form_page(visit, Asked(present.columns, present.template, present.model, cut=cut))
 
 
 async def begin(visit: Visit) -> Response:
     """Make the successor and a job for it."""
     visit.require_writable()
     if visit.is_json:
-        body = await json_object(visit.request, ("columns", "template", "model", "anew", *LIMITS))
+        body = await json_object(visit.request, ("columns", "template", "model", "chunking", "anew", *LIMITS))
         anew = body.pop("anew", False)
         if not isinstance(anew, bool):
             raise EmbedError("'anew' must be true or false")
@@ -59,7 +60,7 @@ async def _begin(visit: Visit, asked: Asked, anew: bool) -> tuple[Collection, Jo
 
     def made(conn: sqlite3.Connection) -> tuple[Collection, Job]:
         with transaction(conn):
-            wanted = changed(conn, present, registered.model, asked.columns, asked.template)
+            wanted = changed(conn, present, registered.model, asked.columns, asked.template, **asked.chunking)
             check_affordable(asked.limits, registered.model, binary=wanted.binary)
             successor = begin_change(conn, present.name, wanted, plugin=registered.plugin, anew=anew)
             return successor, create_job(conn, successor.id, actor=visit.actor_id, limits=asked.limits)

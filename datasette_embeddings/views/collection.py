@@ -13,12 +13,13 @@ from .. import compat
 from ..engine import jobs
 from ..engine.changing import accept_change, cancel_change, successor_of
 from ..engine.collections import Collection, delete_collection, get_collection
-from ..engine.errors import EmbedError
+from ..engine.errors import EmbedError, UnknownModel
 from ..engine.jobs import NOTHING, Given, Job, check_affordable, create_job, latest_job
 from ..engine.retries import retry
 from ..engine.states import one_state
 from ..permissions import may_embed_table
 from ..registry import registry_for
+from ..wording import long_texts
 from ..worker import worker_for
 from .asked import LIMITS, form_fields, json_object, limits_in_fields, limits_in_json
 from .counts import row_counts
@@ -184,7 +185,12 @@ async def _beside(visit: Visit, data: dict[str, Any]) -> dict[str, Any]:
     may_query = await compat.allowed(visit.datasette, visit.actor, "execute-sql", database.name)
     reason = (data["job"] or {}).get("reason") or ""
     locked = "is locked" in reason and await database.execute_fn(_journal_mode) != "wal"
+    try:
+        max_tokens = registry.model(visit.collection.model).max_tokens
+    except UnknownModel:
+        max_tokens = None
     return {
+        "long_texts": long_texts(visit.collection.definition, max_tokens),
         "example_sql": sql,
         "example_url": example_url(visit.datasette, database, sql) if sql and may_query else None,
         "recommend_wal": locked,

@@ -17,13 +17,14 @@ from ..engine.tables import source_table
 from ..engine.transactions import transaction
 from ..registry import NO_MODELS, registry_for
 from ..worker import worker_for
-from .asked import LIMITS, Asked, asked_by_fields, asked_by_json, form_fields, json_object
+from .asked import CHUNKS, LIMITS, Asked, asked_by_fields, asked_by_json, cut_fields, form_fields, json_object
 from .following import switch
 from .previews import columns_json, preview_json
 from .shapes import collection_json, job_json, models_json
 from .visit import Urls, Visit
 
-FIELDS = ("columns", "template", "model", "collection", "follow")
+_SAID = ("columns", "template", "model", "collection", "follow")
+FIELDS, MEMBERS = (*_SAID, *CHUNKS), (*_SAID, "chunking", *LIMITS)  # of the form, and of JSON
 
 
 async def show(visit: Visit) -> Response:
@@ -40,7 +41,7 @@ async def create(visit: Visit) -> Response:
     """Make the collection, or find the one of the same definition, and a job for it."""
     if visit.is_json:
         visit.require_writable()
-        body = await json_object(visit.request, (*FIELDS, *LIMITS))
+        body = await json_object(visit.request, MEMBERS)
         collection, job, new = await _embed(visit, asked_by_json(body))
         price = registry_for(visit.datasette).price(collection)
         shown = {"collection": collection_json(collection, visit.database.name), "job": job_json(job, price)}
@@ -61,7 +62,7 @@ async def _embed(visit: Visit, asked: Asked) -> tuple[Collection, Job, bool]:
     table, registered = visit.table, registry_for(visit.datasette).pick(asked.model)
 
     def defined(conn: sqlite3.Connection) -> Definition:
-        return define(conn, str(table), asked.columns or None, asked.template, registered.model)
+        return define(conn, str(table), asked.columns or None, asked.template, registered.model, **asked.chunking)
 
     definition = await visit.database.execute_fn(defined)
     check_affordable(asked.limits, registered.model, binary=definition.binary)
@@ -120,5 +121,11 @@ async def form_page(visit: Visit, asked: Asked, *, strict: bool = False, error: 
         return visit.json({"database": visit.database.name, **data})
     if strict:
         error = error or problem
-    context = {**data, "asked": asked, "changing": visit.collection, "error": str(error) if error else None}
+    context = {
+        **data,
+        "asked": asked,
+        "cut": cut_fields(asked),
+        "changing": visit.collection,
+        "error": str(error) if error else None,
+    }
     return await visit.page("embed_form.html", context, error.status if error else 200)

@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any, TypeVar
 
+from ..engine.chunking import Chunking
 from ..engine.collections import Definition, define
+from ..engine.contents import Recipe
 from ..engine.errors import raising
 from ..engine.estimate import estimate, survey
-from ..engine.measures import make_cutter
+from ..engine.measures import is_measured, make_cutter
 from ..engine.models import EmbeddingModel
-from ..engine.preview import Cut, Preview, count_longer, preview
+from ..engine.preview import Chunked, Preview, count_chunks, count_longer, preview
 from ..engine.prices import price_of
 from ..engine.tables import binary_columns, source_table
 from ..wording import estimate_text
 from .asked import Asked
 from .visit import Visit
-from .words import amount, cut_off
+from .words import amount, chunks_text, cut_off
 
 T = TypeVar("T")
 
@@ -44,15 +47,17 @@ def columns_json(conn: sqlite3.Connection, table: str, asked: Asked) -> list[dic
 
 
 async def preview_json(visit: Visit, asked: Asked, model: EmbeddingModel) -> dict[str, Any]:
-    """How much would be embedded, the first content, and what the model would cut off."""
+    """How much would be embedded, the first content, and what becomes of what is longer than the model reads."""
 
-    def look(conn: sqlite3.Connection) -> tuple[Preview, Definition]:
-        wanted = define(conn, str(visit.table), asked.columns or None, asked.template, model)
+    def look(conn: sqlite3.Connection) -> tuple[Preview, Recipe, Definition]:
+        wanted = define(conn, str(visit.table), asked.columns or None, asked.template, model, **asked.chunking)
         source = source_table(conn, wanted.table)
-        return preview(conn, source, wanted.recipe(source)), wanted
+        recipe = wanted.recipe(source)
+        return preview(conn, source, recipe), recipe, wanted
 
-    found, wanted = await visit.database.execute_fn(look)
-    cut = await _count_longer(model, found)
+    found, recipe, wanted = await visit.database.execute_fn(look)
+    cut = await _if_known(count_longer, model, found.sample) if wanted.chunking is None else None
+    chunked = await _if_known(_count_chunks, wanted.chunking, model, recipe, found)
     return {
         "rows": found.rows,
         "empty": found.empty,
@@ -62,7 +67,8 @@ async def preview_json(visit: Visit, asked: Asked, model: EmbeddingModel) -> dic
         "first_is_whole": not isinstance(found.first, str) or len(found.first) <= FIRST_CHARACTERS,
         "cut": cut and {"checked": cut.checked, "longer": cut.longer, "max_tokens": model.max_tokens},
         "amount": amount(found, binary=wanted.binary),
-        "warning": cut_off(cut, model.max_tokens),
+        "warning": cut_off(cut, model.max_tokens, divisible=recipe.is_divisible),
+        "chunks": chunked and {**asdict(chunked), "text": chunks_text(chunked, found)},
         "estimate": await _estimate_json(visit, wanted, model),
     }
 
@@ -88,10 +94,16 @@ async def _estimate_json(visit: Visit, wanted: Definition, model: EmbeddingModel
     }
 
 
-async def _count_longer(model: EmbeddingModel, found: Preview) -> Cut | None:
-    """None also where the model takes too long over it or fails: the warning is a courtesy."""
+def _count_chunks(chunking: Chunking | None, model: EmbeddingModel, recipe: Recipe, found: Preview) -> Chunked | None:
+    """None where nothing is cut, or the model would have to be loaded to know."""
+    cutter = make_cutter(chunking, model) if is_measured(model) else None
+    return count_chunks(cutter, recipe, found) if cutter else None
+
+
+async def _if_known(fn: Callable[..., T | None], *arguments: Any) -> T | None:
+    """What it gives, or None where the model takes too long over it or fails: what is told of it is a courtesy."""
     try:
-        return await _in_time(count_longer, model, found.sample)
+        return await _in_time(fn, *arguments)
     except Exception:
         if raising():
             raise

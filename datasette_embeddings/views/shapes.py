@@ -25,12 +25,14 @@ _ACTIONS = {
 
 def collection_json(collection: Collection, database: str) -> dict[str, Any]:
     """A collection and how it is embedded."""
+    chunking = collection.definition.chunking
     return {
         "name": collection.name,
         "database": database,
         "table": collection.table,
         "columns": list(collection.definition.columns),
         "template": collection.definition.template,
+        "chunking": chunking.as_json() if chunking else None,
         "model": collection.model,
         "dimensions": collection.dimensions,
         "created": collection.created,

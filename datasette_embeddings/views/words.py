@@ -6,7 +6,7 @@ import re
 
 from ..engine import jobs
 from ..engine.jobs import Job
-from ..engine.preview import Cut, Preview
+from ..engine.preview import Chunked, Cut, Preview
 from ..wording import counted, progress_text
 
 # The folders of an absolute path: in quotes up to the last slash, for they may hold blanks; elsewhere not those of a
@@ -37,12 +37,26 @@ def amount(preview: Preview, *, binary: bool) -> str:
     return sentence[0].upper() + sentence[1:]
 
 
-def cut_off(cut: Cut | None, max_tokens: int | None) -> str | None:
+def chunks_text(chunked: Chunked, preview: Preview) -> str | None:
+    """How many rows will be cut into how many chunks, by what a sample of them says; None where none will."""
+    if not chunked.rows:
+        return None
+    if chunked.checked == preview.rows and preview.complete:
+        return f"{counted(chunked.rows, 'row')} with long texts will be cut into {chunked.chunks:,} chunks"
+    scale = preview.rows / chunked.checked
+    more = "" if preview.complete else "more than "
+    rows, chunks = round(chunked.rows * scale), round(chunked.chunks * scale)
+    about = f"{more}about {counted(rows, 'row')} will be cut into {more}about {chunks:,} chunks"
+    return f"{about[0].upper()}{about[1:]}, to judge by the first {counted(chunked.checked, 'row')}"
+
+
+def cut_off(cut: Cut | None, max_tokens: int | None, *, divisible: bool = True) -> str | None:
     """The warning that a model reads only the beginning of some contents; None where it reads them whole."""
     if cut is None or not cut.longer:
         return None
     verb = "is" if cut.longer == 1 else "are"
+    remedy = "let long texts be cut" if divisible else "put {{ chunk }} in the template where the text goes"
     return (
-        f"{cut.longer:,} of the first {counted(cut.checked, 'content')} {verb} longer than the "
-        f"{max_tokens:,} tokens this model reads; the rest of each is not embedded"
+        f"{cut.longer:,} of the first {counted(cut.checked, 'content')} {verb} longer than the {max_tokens:,} tokens "
+        f"this model reads; the rest of each is not embedded. To have all of it read, {remedy}"
     )

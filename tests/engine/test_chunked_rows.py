@@ -211,6 +211,11 @@ def test_a_wish(path):
 
 def test_a_wish_that_cannot_be_fulfilled(path):
     """Where the model says so only once it is loaded, the job fails with the reason."""
-    job = embed(path, "notes", ["body"], Countless(), chunking=Chunking("tokens", 30))
+
+    class Late(Countless):
+        def load(self):
+            pass
+
+    job = embed(path, "notes", ["body"], Late(), chunking=Chunking("tokens", 30))
     assert (job.status, job.failed) == ("failed", 0)
     assert "The model countless counts no tokens: give the size of chunks in characters" in job.reason

@@ -1,12 +1,12 @@
 """The sentences of the pages."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
 from datasette_embeddings.engine.jobs import Job
-from datasette_embeddings.engine.preview import Cut, Preview
-from datasette_embeddings.views.words import amount, cut_off, progress, without_folders
+from datasette_embeddings.engine.preview import Chunked, Cut, Preview
+from datasette_embeddings.views.words import amount, chunks_text, cut_off, progress, without_folders
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,22 @@ def test_what_is_cut_off():
     assert cut_off(None, 256) is None
     assert cut_off(Cut(1000, 0), 256) is None
     assert cut_off(Cut(1000, 1), 256) == (
-        "1 of the first 1,000 contents is longer than the 256 tokens this model reads; the rest of each is not embedded"
+        "1 of the first 1,000 contents is longer than the 256 tokens this model reads; the rest of each is not "
+        "embedded. To have all of it read, let long texts be cut"
+    )
+    assert cut_off(Cut(10, 2), 256, divisible=False).endswith("put {{ chunk }} in the template where the text goes")
+
+
+def test_what_will_be_cut_into_chunks():
+    """Exact where every row was looked at, else by what the sample says of the others."""
+    preview = Preview(1000, 0, 5, True, ())
+    assert chunks_text(Chunked(1000, 0, 0), preview) is None
+    assert chunks_text(Chunked(1000, 1, 3), preview) == "1 row with long texts will be cut into 3 chunks"
+    assert chunks_text(Chunked(100, 12, 37), preview) == (
+        "About 120 rows will be cut into about 370 chunks, to judge by the first 100 rows"
+    )
+    assert chunks_text(Chunked(100, 12, 37), replace(preview, complete=False)) == (
+        "More than about 120 rows will be cut into more than about 370 chunks, to judge by the first 100 rows"
     )
 
 
