@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .contents import Content, Recipe
 from .cutting import Chunk, Cutter, undivided
@@ -24,29 +25,26 @@ class Failure:
     may_pass: bool = False  # another attempt may do better, though the row is the same
 
 
-@dataclass(frozen=True)
-class Alike:
+class Alike(NamedTuple):
     """Rows of the same content, and its chunks."""
 
     chunks: tuple[Chunk, ...]
-    known: Mapping[bytes, bytes]  # vectors of chunks that were embedded before, by content hash
-    rows: list[Row] = field(default_factory=list)
+    known: dict[bytes, bytes]  # vectors of chunks that were embedded before, by content hash
+    unknown: dict[bytes, Content]  # the contents that need a vector, by hash
+    rows: list[Row]
 
     @property
     def length(self) -> int:
         """Characters or bytes of the longest chunk."""
         return max(len(chunk.content) for chunk in self.chunks)
 
-    def unknown(self) -> dict[bytes, Content]:
-        """The contents that need a vector, by hash."""
-        return {chunk.content_hash: chunk.content for chunk in self.chunks if chunk.content_hash not in self.known}
-
     def stored(self, vectors: Mapping[bytes, bytes]) -> Iterator[StoredVector]:
         """What is written of every row; the vectors by content hash are those that were unknown."""
-        vectors = {**vectors, **self.known}
         for row in self.rows:
             for number, chunk in enumerate(self.chunks):
-                yield stored(row, chunk, vectors[chunk.content_hash], number)
+                content_hash = chunk.content_hash
+                vector = vectors[content_hash] if content_hash in self.unknown else self.known[content_hash]
+                yield stored(row, chunk, vector, number)
 
 
 @dataclass
@@ -91,17 +89,18 @@ class Stretch:
         place = tuple((chunk.start, chunk.end, chunk.content_hash) for chunk in chunks)
         alike = self.waiting.get(place)
         if alike is None:
-            found = {chunk.content_hash: find(chunk.content_hash) for chunk in chunks}
-            alike = Alike(
-                chunks, {content_hash: vector for content_hash, vector in found.items() if vector is not None}
-            )
-            unknown = alike.unknown()
-            if not unknown:
+            alike = Alike(chunks, {}, {}, [])
+            for chunk in chunks:
+                if (vector := find(chunk.content_hash)) is None:
+                    alike.unknown[chunk.content_hash] = chunk.content
+                else:
+                    alike.known[chunk.content_hash] = vector
+            if not alike.unknown:
                 self.known.append(alike)
             else:
                 self.waiting[place] = alike
-                self.contents.update(unknown)
-                self.size += sum(map(len, unknown.values()))
+                self.contents.update(alike.unknown)
+                self.size += sum(map(len, alike.unknown.values()))
         alike.rows.append(row)
 
     def forget(self, embedded: int) -> int:
@@ -122,7 +121,7 @@ class Stretch:
         given: set[bytes] = set()
         target = size()
         for alike in sorted(self.waiting.values(), key=lambda alike: -alike.length):
-            for content_hash, content in alike.unknown().items():
+            for content_hash, content in alike.unknown.items():
                 if content_hash in given:
                     continue
                 if contents and len(contents) >= target:
@@ -153,10 +152,11 @@ class Batch:
 
     def only(self, done: Container[bytes]) -> Batch:
         """The batch without the rows of which a content is not done; without any of them it completes nothing."""
-        rows = tuple(alike for alike in self.rows if all(content_hash in done for content_hash in alike.unknown()))
-        if len(rows) == len(self.rows):
-            return self
-        return Batch(self.contents, rows, tuple(alike for alike in (*self.rows, *self.unfinished) if alike not in rows))
+        rows: list[Alike] = []
+        unfinished: list[Alike] = []
+        for alike in self.rows:
+            (rows if all(content_hash in done for content_hash in alike.unknown) else unfinished).append(alike)
+        return Batch(self.contents, tuple(rows), (*unfinished, *self.unfinished)) if unfinished else self
 
 
 def stored(row: Row, chunk: Chunk, vector: bytes, number: int = 0) -> StoredVector:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .contents import Content, Recipe, content_hash
 from .errors import EmbedError
@@ -21,8 +21,7 @@ LEAST_ROOM = 4  # a quarter of what a content may be is left for the chunk at le
 WINDOW = 16
 
 
-@dataclass(frozen=True)
-class Chunk:
+class Chunk(NamedTuple):
     """A part of one row's text that gets its own vector."""
 
     start: int  # characters in the joined columns
@@ -78,7 +77,7 @@ class Cutter:
 
 def undivided(recipe: Recipe, values: Sequence[object], whole: Content) -> tuple[Chunk, ...]:
     """The row as one chunk."""
-    length = len(recipe.text(values)) if recipe.is_divisible else len(whole)
+    length = len(recipe.text(values)) if recipe.pieces and recipe.is_divisible else len(whole)
     return (_chunk(0, length, whole),)
 
 

@@ -14,6 +14,12 @@ def keep_chunks(conn: sqlite3.Connection, collection_id: int, job_id: int, vecto
     )
 
 
+def has_kept(conn: sqlite3.Connection, collection_id: int) -> bool:
+    """Whether any vector is kept for the collection."""
+    sql = "select 1 from _embed_kept where collection_id = ? limit 1"
+    return conn.execute(sql, (collection_id,)).fetchone() is not None
+
+
 def find_kept(conn: sqlite3.Connection, collection_id: int, content_hash: bytes) -> bytes | None:
     """A vector of this content, if one is kept."""
     row = conn.execute(

@@ -66,8 +66,8 @@ def save(
     """
     rest = batch.completes or Stretch()
     vectors = {content_hash: outcome for content_hash, outcome in outcomes.items() if isinstance(outcome, bytes)}
-    made = [alike for alike in batch.rows if alike.unknown().keys() <= vectors.keys()]
-    others = [alike for alike in batch.rows if not alike.unknown().keys() <= vectors.keys()]  # `-` reads all vectors
+    made = [alike for alike in batch.rows if alike.unknown.keys() <= vectors.keys()]
+    others = [alike for alike in batch.rows if not alike.unknown.keys() <= vectors.keys()]  # `-` reads all vectors
     failures = [*rest.failures, *(failure for alike in others for failure in _failures(alike, outcomes))]
     with transaction(conn):
         if not claim.source.stable and schema_version(conn) != claim.schema_version:
@@ -221,9 +221,7 @@ def _spare(unfinished: Sequence[Alike], vectors: Mapping[bytes, bytes]) -> dict[
     spare: dict[bytes, bytes] = {}
     for alike in unfinished:
         spare.update(alike.known)
-        spare.update(
-            (content_hash, vectors[content_hash]) for content_hash in alike.unknown() if content_hash in vectors
-        )
+        spare.update((content_hash, vectors[content_hash]) for content_hash in alike.unknown if content_hash in vectors)
     return spare
 
 

@@ -12,10 +12,12 @@ from .collections import Collection, every_collection
 from .cutting import undivided
 from .errors import EmbedError
 from .fingerprint import is_same_model
-from .kept import find_kept
+from .kept import find_kept, has_kept
 from .listing import ListedRows, Listing
 from .rows import Position, Reader, Row
 from .vector_table import find_vector
+
+Find = Callable[[bytes], bytes | None]  # the vector of a content, by its hash, where one was made before
 
 STRETCH_ROWS = 20_000  # rows walked before the position is saved, even if the model got nothing
 
@@ -38,13 +40,14 @@ class Source:
         """Read on after a position until the stretch is full; None where no row is left, or TableChanged."""
         stretch = Stretch(after=after, position=after)
         with self._same_schema(conn):
+            find = self._finder(conn)
             for mark, row in self._rows(conn, after):
                 stretch.position = mark
                 stretch.walked += 1
                 if row is None:  # listed again: what is to be done is done
                     stretch.unchanged += 1
                     continue
-                self._sort(conn, stretch, row)
+                self._sort(conn, stretch, row, find)
                 if stretch.is_full(target):
                     break
         return stretch if stretch.walked else None
@@ -52,8 +55,9 @@ class Source:
     def place_cut(self, conn: sqlite3.Connection, stretch: Stretch) -> None:
         """Place the rows that were cut, or TableChanged."""
         with self._same_schema(conn):
+            find = self._finder(conn)
             for row, chunks in stretch.cut:
-                stretch.place(row, chunks, self._finder(conn))
+                stretch.place(row, chunks, find)
         stretch.cut.clear()
 
     @contextmanager
@@ -74,7 +78,7 @@ class Source:
             return ((row.position, row) for row in self.reader.rows(conn, after, STRETCH_ROWS))
         return ListedRows(self.reader, self.listing).rows(conn, after, STRETCH_ROWS)
 
-    def _sort(self, conn: sqlite3.Connection, stretch: Stretch, row: Row) -> None:
+    def _sort(self, conn: sqlite3.Connection, stretch: Stretch, row: Row, find: Find) -> None:
         if self.listing and self.listing.skips(conn, row):
             stretch.unchanged += 1
             return
@@ -92,16 +96,17 @@ class Source:
             stretch.uncut.append(row)
             stretch.size += len(row.content)
         else:
-            stretch.place(row, undivided(self.reader.recipe, row.values, row.content), self._finder(conn))
+            stretch.place(row, undivided(self.reader.recipe, row.values, row.content), find)
 
-    def _finder(self, conn: sqlite3.Connection) -> Callable[[bytes], bytes | None]:
+    def _finder(self, conn: sqlite3.Connection) -> Find:
         """What finds the vector of a content, by its hash, where one was made before."""
+        kept = has_kept(conn, self.collection.id)
 
         def find(content_hash: bytes) -> bytes | None:
             for table in self.known_tables:
                 if (vector := find_vector(conn, table, content_hash)) is not None:
                     return vector
-            return find_kept(conn, self.collection.id, content_hash)
+            return find_kept(conn, self.collection.id, content_hash) if kept else None
 
         return find
 

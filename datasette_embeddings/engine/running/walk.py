@@ -185,7 +185,7 @@ class Walk:
     def _embed(self, batch: Batch) -> Embedded:
         """Have the model embed what is new in the batch, and keep what it gave, whatever ends this early."""
         outcomes: dict[bytes, Outcome] = {}
-        for content_hash in (key for alike in (*batch.rows, *batch.unfinished) for key in alike.unknown()):
+        for content_hash in (key for alike in (*batch.rows, *batch.unfinished) for key in alike.unknown):
             if (outcome := self.recent.get(content_hash)) is not None:
                 outcomes[content_hash] = outcome
         fresh = {key: content for key, content in batch.contents.items() if key not in outcomes}
