@@ -110,7 +110,7 @@ def read_contents(path: Path) -> list[str]:
 def ours(path: Path, model: EmbeddingModel) -> None:
     """A job over an empty collection, run as the worker and the command line run it."""
     with FileAccess(path) as access:
-        definition = access.read(lambda conn: define(conn, "texts", ["text"], None, model))
+        definition = access.read(lambda conn: define(conn, "texts", ["text"], None, model, chunking=None))
         collection, _ = access.write(lambda conn: create_collection(conn, definition))
         job = access.write(lambda conn: jobs.create_job(conn, collection.id))
         assert access.write(lambda conn: jobs.claim(conn, job.id, "bench"))
