@@ -29,6 +29,8 @@ from datasette_embeddings.engine.collections import create_collection, define, g
 from datasette_embeddings.engine.follow.attending import attend, look
 from datasette_embeddings.engine.follow.following import follow
 from datasette_embeddings.engine.running import run_job
+from datasette_embeddings.engine.tables import source_table
+from datasette_embeddings.engine.vector_table import find_gone
 
 TABLE = "create table notes (id integer primary key, title text, body text{})"
 UNIQUE = ", email text unique"
@@ -160,9 +162,19 @@ def drained(path: Path, rows: list[Row]) -> None:
                 conn.executemany(sql, values)
             began = time.perf_counter()
             done = run_due(access)
-            print(
-                f"drained {done.rows_done:,} rows {title}: {done.rows_done / (time.perf_counter() - began):,.0f} rows/s"
-            )
+            rate = done.rows_done / (time.perf_counter() - began)
+            print(f"drained {done.rows_done:,} rows {title}: {rate:,.0f} rows/s")
+            if title == "new":
+                swept(access)
+
+
+def swept(access: FileAccess) -> None:
+    """What it takes to look for vectors of rows that are gone, where none is."""
+    collection = access.read(lambda conn: get_collection(conn, "notes"))
+    source = access.read(lambda conn: source_table(conn, "notes"))
+    began = time.perf_counter()
+    gone = access.read(lambda conn: find_gone(conn, collection.vector_table, source))
+    print(f"looked for vectors of rows that are gone, {len(gone)} found: {time.perf_counter() - began:.3f} s")
 
 
 def run_due(access: FileAccess) -> jobs.Job:

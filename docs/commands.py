@@ -16,7 +16,7 @@ def options(*names: str) -> str:
 
 
 def _row(option: click.Option) -> str:
-    spelled = ", ".join(f"`{name}`" for name in option.opts)
+    spelled = ", ".join(f"`{name}`" for name in [*option.opts, *option.secondary_opts])
     choices = getattr(option.type, "choices", None)
     text = option.help or ""
     if option.show_default and not choices:

@@ -15,6 +15,7 @@ import yaml
 from datasette.cli import cli
 from embedded import embed
 from fake_models import WordLengths
+from followed import embed_and_follow
 from pages import FENCE, ROOT, blocks, bodies, text
 
 from datasette_embeddings import EmbeddingModel, hookspecs
@@ -66,7 +67,7 @@ def test_every_attribute_of_a_model_is_documented(name):
 
 def test_every_column_that_is_stored_is_documented(notes):
     """Every column of our tables has a row in the tables of the page about them."""
-    embed(notes, "notes", ["title"], WordLengths())
+    embed_and_follow(notes, "notes", ["title"], WordLengths())
     page = text("storage.md")
     with closing(connect(notes)) as conn:
         tables = [row[0] for row in conn.execute("select name from sqlite_master where type = 'table'")]
@@ -127,11 +128,14 @@ async def test_sql_gives_what_the_page_says(embedded_notes):
 # Tables.
 
 
-def test_the_removal_in_plain_sql_removes_everything(notes):
-    """The SQL of docs/storage.md leaves the file as it was, without the plugin."""
+@pytest.mark.parametrize("embedded", [embed, embed_and_follow])
+def test_the_removal_in_plain_sql_removes_everything(notes, embedded):
+    """The SQL of docs/storage.md leaves the file as it was, without the plugin, followed or not."""
     with closing(sqlite3.connect(notes)) as conn:
+        conn.execute("drop table notes")
+        conn.execute("create table notes (id integer primary key, title text unique, body text)")
         before = conn.execute("select name, sql from sqlite_master").fetchall()
-    embed(notes, "notes", ["title", "body"], WordLengths())
+    embedded(notes, "notes", ["title", "body"], WordLengths())
     (removal,) = (sql for sql in bodies("storage.md", "sql") if "drop table" in sql)
     assert removal in bodies("../README.md", "sql")
     with closing(sqlite3.connect(notes)) as conn:

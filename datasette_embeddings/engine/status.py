@@ -33,8 +33,8 @@ class RowCounts:
 
 
 def count(conn: sqlite3.Connection, collection: Collection, job: Job | None) -> RowCounts:
-    """The counts: while a job is under way from its own figures, else by comparing every row with its vector."""
-    if job is None or job.ended is None:
+    """The counts: while a pass over every row is under way from its figures, else by comparing each with its vector."""
+    if job is None or (job.kind == ROWS and job.ended is None):
         return _quick(conn, collection, job)
     return _compared(conn, collection) or _quick(conn, collection, job)
 
