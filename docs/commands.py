@@ -22,5 +22,6 @@ def _row(option: click.Option) -> str:
     if option.show_default and not choices:
         text += f"; {option.default} unless given"
     if choices:
-        text = " or ".join(f"`{choice}`" for choice in choices) + f"; `{option.default}` unless given"
+        listed = " or ".join(f"`{choice}`" for choice in choices)
+        text = f"{listed}; `{option.default}` unless given" if option.show_default else f"{listed}. {text}"
     return f"| {spelled} | {text.replace('|', chr(92) + '|')} |"

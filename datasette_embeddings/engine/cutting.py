@@ -1,24 +1,16 @@
-"""Cutting a text into chunks, at the borders of paragraphs, sentences and words, so that the model reads all of it."""
+"""Cutting a row's text into chunks that the model reads whole, each dressed as the row is."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from .contents import Content, Recipe, content_hash
 from .errors import EmbedError
-
-if TYPE_CHECKING:
-    from semantic_text_splitter import TextSplitter
-
-Measure = Callable[[str], int]
-Span = tuple[int, int]
+from .splitting import Measure, Span, Splitter
 
 LEAST_ROOM = 4  # a quarter of what a content may be is left for the chunk at least
-# Characters cut at a time, for each token or character that a chunk may have: the splitter looks at all of its text
-# again and again, so that a megabyte without a space would take it minutes.
-WINDOW = 16
 
 
 class Chunk(NamedTuple):
@@ -65,13 +57,13 @@ class Cutter:
             return self.measure(dress(chunk)) - taken
 
         overlap = min(self.overlap, room // 2)
+        finely = Splitter(room, overlap, exact)
         spans: list[Span] = []
-        for start, end in _windows(text, _splitter(self.rough, room, overlap), room):
+        for start, end in Splitter(room, overlap, self.rough).spans(text):
             if exact(text[start:end]) <= room:
                 spans.append((start, end))
             else:
-                finer = _windows(text[start:end], _splitter(exact, room, overlap), room)
-                spans += [(start + first, start + last) for first, last in finer]
+                spans += [(start + first, start + last) for first, last in finely.spans(text[start:end])]
         return spans
 
 
@@ -83,23 +75,3 @@ def undivided(recipe: Recipe, values: Sequence[object], whole: Content) -> tuple
 
 def _chunk(start: int, end: int, content: Content) -> Chunk:
     return Chunk(start, end, content, content_hash(content))
-
-
-def _windows(text: str, splitter: TextSplitter, room: int) -> Iterator[Span]:
-    """Where the chunks of a text of any length begin and end; what a window ends in is cut again with what follows."""
-    start, width = 0, WINDOW * room
-    while start < len(text):
-        parts = splitter.chunk_indices(text[start : start + width])
-        following = width
-        if start + width < len(text) and len(parts) > 1:
-            following = parts.pop()[0]
-        yield from ((start + first, start + first + len(part)) for first, part in parts)
-        start += following
-
-
-def _splitter(measure: Measure | None, room: int, overlap: int) -> TextSplitter:
-    from semantic_text_splitter import TextSplitter  # only those who cut something need it
-
-    if measure is None:
-        return TextSplitter(room, overlap)
-    return TextSplitter.from_callback(measure, room, overlap)

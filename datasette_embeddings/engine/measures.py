@@ -7,9 +7,10 @@ from functools import lru_cache
 
 from .chunking import AUTOMATIC, CHARACTERS, TOKENS, Chunking
 from .contents import Recipe
-from .cutting import Cutter, Measure
+from .cutting import Cutter
 from .errors import CannotEmbed, EmbedError, ModelError
 from .models import EmbeddingModel, has_load, is_ready, load, telling
+from .splitting import Measure
 
 TENTH = 10  # of a content is the overlap, where nobody said how much
 REMEMBERED_WORDS = 50_000

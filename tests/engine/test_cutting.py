@@ -53,6 +53,15 @@ def test_paragraphs_then_sentences_then_words():
     assert chunks[2:] == [numbered_words(14), numbered_words(6, 14) + "."]
 
 
+def test_a_heading_goes_with_the_text_below_it():
+    """What is smaller than a quarter of a chunk is no chunk of its own where more text follows."""
+    text = f"Title\n{numbered_words(40)}.\n\nHeading\n{numbered_words(20)}.\n\nEnd."
+    chunks = texts(cut(text, None, overlap=0))
+    assert chunks[0].startswith("Title\nw0 w1 ")
+    assert [len(chunk.split()) for chunk in chunks] == [14, 14, 13, 14, 8]
+    assert chunks[3].startswith("Heading\nw0 ")
+
+
 def test_neighbours_share_what_was_wished():
     """A chunk begins with up to so many tokens of the one before it, and none with none."""
     shared = cut(numbered_words(40), None, overlap=4)

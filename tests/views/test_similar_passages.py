@@ -44,7 +44,7 @@ async def test_json(searchable):
 async def test_the_page(searchable):
     """The passage is quoted, escaped, with its place in the row's text."""
     page = (await get(searchable, f"{SIMILAR}?q=Mixed:+SHOUTING+%3Cb%3EPARAGRAPHS%3C/b%3E+%26+MORE&_size=1")).text
-    assert "<q>SHOUTING &lt;b&gt;PARAGRAPHS&lt;/b&gt; &amp; MORE</q>" in page
+    assert "“SHOUTING &lt;b&gt;PARAGRAPHS&lt;/b&gt; &amp; MORE”" in page
     assert f"characters {len(QUIET) + 4} to {len(QUIET) + 3 + len(LOUD)} of body" in page
     assert "the rest of this passage" not in page
     page = (await get(searchable, f"{SIMILAR}?row=1")).text
@@ -61,7 +61,7 @@ async def test_a_long_passage(make_datasette, tmp_path):
     )
     embed_chunked(path, "notes", ["body"], WordLengths(), chunking=Chunking("characters", 3000))
     page = (await get(make_datasette(path, models=[WordLengths()]), f"{SIMILAR}?q=w0+w1")).text
-    assert f"<q>{words[:600]}…</q>" in page
+    assert f"“{words[:600]}…”" in page
     assert f"characters 1 to {len(words) + 1:,} of body; the rest of this passage is not shown" in page
 
 

@@ -173,6 +173,7 @@ async def _results(visit: Visit, ground: Ground, filtering: Filtering, search: S
     return {
         "found": True,
         "display_columns": columns,
+        "with_passages": any(found.passages),
         "results": [
             {
                 "score": match.score,
