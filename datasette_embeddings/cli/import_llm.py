@@ -16,6 +16,7 @@ from ..engine.errors import Conflict, EmbedError
 from ..engine.llm.guessing import Guess, guess
 from ..engine.llm.importing import import_collection
 from ..engine.llm.tables import LLMCollection, find_collection
+from ..engine.measures import is_measured, make_cutter
 from ..engine.tables import source_table
 from ..engine.transactions import transaction
 from ..registry import RegisteredModel, registry_for
@@ -53,7 +54,9 @@ def import_llm(database, collection, file, columns, table, template, name, model
         ours = access.write(lambda conn: wish.collection(conn, llms, theirs))
         with progress(ours.name) as shown:
             shown.say(f"{ours.name}: {made_of(ours)}, by {ours.model}")
-            tally = import_collection(access, ours, llms, theirs, entry.model.dimensions, shown.count)
+            model, chunking = entry.model, ours.definition.chunking
+            cutter = make_cutter(chunking, model) if is_measured(model) else None
+            tally = import_collection(access, ours, llms, theirs, model.dimensions, shown.count, cutter)
     click.echo(summary(ours.name, "imported", tally, time.monotonic() - began))
     if tally.left_out:
         click.echo(left_out(tally, "vector"), err=True)

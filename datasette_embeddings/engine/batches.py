@@ -13,7 +13,8 @@ from .rows import Key, Position, Row
 from .vector_table import StoredVector
 
 STRETCH_BYTES = 64_000_000  # of contents held at a time
-STRETCH_TEXT = 500_000  # characters that may have to be cut, which takes seconds, and become very many contents
+STRETCH_TEXT = 500_000  # characters of LONG texts, which it takes seconds to cut, and which become many contents
+LONG = 1_000  # characters; shorter texts are seldom cut
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,18 @@ class Stretch:
     waiting: dict[tuple[object, ...], Alike] = field(default_factory=dict)  # rows for the model, by their chunks
     contents: set[bytes] = field(default_factory=set)  # hashes of what the model gets
     size: int = 0  # characters and bytes of what is waiting or uncut
+    long: int = 0  # characters of the uncut texts that are LONG
 
     def is_full(self, target: int) -> bool:
         """True once the model has `target` contents to embed, or they are large enough otherwise."""
-        most = STRETCH_TEXT if self.uncut else STRETCH_BYTES
-        return len(self.contents) + len(self.uncut) >= target or self.size >= most
+        is_large = self.size >= STRETCH_BYTES or self.long >= STRETCH_TEXT
+        return is_large or len(self.contents) + len(self.uncut) >= target
+
+    def set_aside(self, row: Row, content: Content) -> None:
+        """Keep a changed row until cut_all()."""
+        self.uncut.append(row)
+        self.size += len(content)
+        self.long += len(content) if len(content) > LONG else 0
 
     def cut_all(self, cutter: Cutter | None, recipe: Recipe) -> None:
         """Cut the rows whose text may be too long."""

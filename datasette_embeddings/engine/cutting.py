@@ -34,11 +34,15 @@ class Cutter:
 
     def chunks(self, recipe: Recipe, values: Sequence[object], whole: Content) -> tuple[Chunk, ...]:
         """The chunks of a row whose content undivided is `whole`; EmbedError where its template leaves them no room."""
-        if not isinstance(whole, str) or not recipe.is_divisible or self.fits(whole):
+        if self.leaves_whole(recipe, whole):
             return undivided(recipe, values, whole)
         text = recipe.text(values)
         spans = self._spans(text, lambda chunk: recipe.dressed(values, chunk)) or [(0, 0)]
         return tuple(_chunk(start, end, recipe.dressed(values, text[start:end])) for start, end in spans)
+
+    def leaves_whole(self, recipe: Recipe, whole: Content) -> bool:
+        """True where a row of this content is one chunk."""
+        return not isinstance(whole, str) or not recipe.is_divisible or self.fits(whole)
 
     def fits(self, content: str) -> bool:
         """True where the content may go to the model as it is."""

@@ -93,8 +93,7 @@ class Source:
         elif row.is_current:
             stretch.unchanged += 1
         elif self.collection.definition.chunking is not None:
-            stretch.uncut.append(row)
-            stretch.size += len(row.content)
+            stretch.set_aside(row, row.content)
         else:
             stretch.place(row, undivided(self.reader.recipe, row.values, row.content), find)
 

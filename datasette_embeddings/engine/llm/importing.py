@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..access import Access
 from ..batches import stored
 from ..collections import Collection
-from ..cutting import Chunk, undivided
+from ..cutting import Chunk, Cutter, undivided
 from ..errors import VectorError
 from ..rows import Position, Reader, Row, count_rows, reader
 from ..saving import keep_vectors
@@ -22,6 +22,7 @@ from .tally import EMPTY, Report, Tally
 STRETCH = 1000  # rows read and written in one transaction
 
 CHANGED = "a content that the row does not have now"
+CUT = "a text that is longer than the model reads"
 NO_VECTOR = "bytes that are no vector"
 
 
@@ -32,15 +33,18 @@ def import_collection(
     theirs: LLMCollection,
     dimensions: int | None,
     report: Report,
+    cutter: Cutter | None = None,
 ) -> Tally:
     """Take over the vectors of rows whose content is what LLM embedded; `dimensions` are those of the model, if known.
+
+    What the `cutter` would cut is left out, because LLM had only its beginning embedded.
 
     Each transaction writes a thousand rows, so an import that was stopped goes on where it was.
     """
     rows = access.read(lambda conn: reader(source_table(conn, collection.table), collection))
     total = access.read(lambda conn: count_rows(conn, collection.table))
     length = collection.dimensions or dimensions or _most_common_length(file, theirs)
-    importer = Importer(rows, collection.id, file, theirs, length, Tally())
+    importer = Importer(rows, collection.id, file, theirs, length, cutter, Tally())
     while access.write(importer.stretch):
         report(importer.tally.walked, total)
     foreign = _count(file, theirs) - importer.met
@@ -57,6 +61,7 @@ class Importer:
     file: sqlite3.Connection
     theirs: LLMCollection
     length: int | None
+    cutter: Cutter | None
     tally: Tally
     met: int = 0  # of LLM's vectors, those that belong to a row
     after: Position | None = None  # the last row
@@ -100,6 +105,8 @@ class Importer:
             return EMPTY
         if md5_of(row.content) != content_hash:
             return CHANGED
+        if self.cutter and not self.cutter.leaves_whole(self.rows.recipe, row.content):
+            return CUT
         try:
             length = decode(embedding).size
         except VectorError:

@@ -6,16 +6,19 @@ import sys
 from contextlib import closing
 
 import pytest
+from chunked import ShortSighted, numbered_words
 from embedded import create, embed, make_file, read, vectors, write
 from fake_models import WordLengths, word_lengths
 from llm_files import collection
 from searched import Numbers, keys
 
 from datasette_embeddings.engine.access import FileAccess, connect
+from datasette_embeddings.engine.chunking import AUTOMATIC
 from datasette_embeddings.engine.collections import get_collection
-from datasette_embeddings.engine.llm.importing import CHANGED, NO_VECTOR, import_collection
+from datasette_embeddings.engine.llm.importing import CHANGED, CUT, NO_VECTOR, import_collection
 from datasette_embeddings.engine.llm.tables import find_collection
 from datasette_embeddings.engine.llm.tally import EMPTY
+from datasette_embeddings.engine.measures import make_cutter
 
 NAN = b"\0\0\xc0\x7f"
 
@@ -28,12 +31,13 @@ def file(tmp_path):
 
 @pytest.fixture
 def take(file):
-    """take(path, dimensions=None): the tally of an import of LLM's notes into ours, which is there."""
+    """take(path, dimensions=None, cutter=None): the tally of an import of LLM's notes into ours, which is there."""
 
-    def run(path, dimensions=None):
+    def run(path, dimensions=None, cutter=None):
         with FileAccess(path) as access, closing(connect(file)) as llms:
             ours = access.read(lambda conn: get_collection(conn, "notes"))
-            return import_collection(access, ours, llms, find_collection(llms, "notes"), dimensions, lambda *_: None)
+            theirs = find_collection(llms, "notes")
+            return import_collection(access, ours, llms, theirs, dimensions, lambda *_: None, cutter)
 
     return run
 
@@ -49,6 +53,19 @@ def test_what_was_embedded_is_not_embedded_again(notes, file, take):
     model = Numbers()
     assert embed(notes, "notes", ["title"], model).unchanged == 3
     assert model.contents == []
+
+
+def test_a_text_that_is_cut(notes, file, take):
+    """Of a long text LLM's model saw only the beginning: that vector is left out, and the text is embedded whole."""
+    long = numbered_words(40)
+    write(notes, "update notes set title = ? where id = 2", long)
+    model = ShortSighted()
+    collection(file, **{key: (word_lengths(text), text) for key, text in (("1", "Bread"), ("2", long), ("3", "Birds"))})
+    create(notes, "notes", ["title"], model)
+    tally = take(notes, cutter=make_cutter(AUTOMATIC, model))
+    assert (tally.moved, dict(tally.left_out)) == (2, {CUT: 1})
+    assert embed(notes, "notes", ["title"], model).embedded == 1
+    assert len(model.contents) == 3
 
 
 def test_again(notes, file, take):
