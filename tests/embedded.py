@@ -102,6 +102,6 @@ def running(path, job, model, owner="other", **options):
         assert not thread.is_alive(), "The job never ended"
 
 
-def wait_until(path, sql, what):
+def wait_until(path, sql, what, seconds=30.0):
     """Wait until a query gives a row that is true."""
-    return wait_for(lambda: any(row[0] for row in read(path, sql)), what)
+    return wait_for(lambda: any(row[0] for row in read(path, sql)), what, seconds)
