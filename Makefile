@@ -37,11 +37,12 @@ $(ALPHA)/.installed: DATASETTE = datasette>=1.0a0
 $(ALPHA)/.installed: EXTRAS = test
 
 # PyTorch goes first and by itself: as a mere dependency pip would take the build with gigabytes of CUDA.
+# Each plugin is named without its extra too: else pip would look on PyPI for one that another one depends on.
 $(STABLE)/.installed $(ALPHA)/.installed: pyproject.toml $(PLUGINS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "Python 3.10 or newer is needed: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	test -x $(@D)/bin/pip || $(PYTHON) -m venv $(@D)
 	$(@D)/bin/pip show -q torch 2>/dev/null || $(@D)/bin/pip install -q $(TORCH) || $(@D)/bin/pip install -q torch
-	$(@D)/bin/pip install -q --upgrade --upgrade-strategy only-if-needed "$(DATASETTE)" -e ".[$(EXTRAS)]" $(PLUGINS:%/pyproject.toml=-e ./%[test])
+	$(@D)/bin/pip install -q --upgrade --upgrade-strategy only-if-needed "$(DATASETTE)" -e ".[$(EXTRAS)]" $(PLUGINS:%/pyproject.toml=-e ./%) $(PLUGINS:%/pyproject.toml=-e ./%[test])
 	@touch $@
 
 test: test-stable test-alpha  ## Run the whole test-suite on both Datasette lines (PYTEST_ARGS="-k jobs -x")
