@@ -12,6 +12,7 @@ from .identifiers import quote
 from .jobs import ROWS, Job
 from .rows import Row, count_rows, key_json, reader
 from .tables import source_table
+from .vector_table import check_key
 
 SCAN_SECONDS = 1.5  # for comparing every row with its vector; a larger table gets its counts from keys alone
 
@@ -34,6 +35,7 @@ class RowCounts:
 
 def count(conn: sqlite3.Connection, collection: Collection, job: Job | None) -> RowCounts:
     """The counts: while a pass over every row is under way from its figures, else by comparing each with its vector."""
+    check_key(conn, collection.vector_table, source_table(conn, collection.table))
     if job is None or (job.kind == ROWS and job.ended is None):
         return _quick(conn, collection, job)
     return _compared(conn, collection) or _quick(conn, collection, job)

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from .errors import CannotEmbed
 from .identifiers import free_name, quote
 from .schema import PREFIX, ROW_HASH
 from .tables import SourceTable
@@ -62,6 +63,24 @@ def _index(conn: sqlite3.Connection, table: str, kind: str) -> str:
     # Not <table>_key: that might be the vectors table of another collection.
     wanted = f"{PREFIX}{kind}_{table.removeprefix(f'{PREFIX}vectors_')}"
     return quote(free_name(wanted, taken))
+
+
+def key_columns(conn: sqlite3.Connection, name: str) -> list[str]:
+    """The columns in which the key is stored; none where there is no such table."""
+    columns = [row[0] for row in conn.execute("select name from pragma_table_info(?)", (name,))]
+    return columns[: columns.index("chunk")] if columns else []
+
+
+def check_key(conn: sqlite3.Connection, name: str, source: SourceTable) -> None:
+    """CannotEmbed where the table got another primary key than the collection was made for."""
+    columns = key_columns(conn, name)
+    if not columns:
+        raise CannotEmbed(f"The table {name} is gone: delete the collection and create it again")
+    if columns != [key.stored for key in source.keys]:
+        raise CannotEmbed(
+            f"The primary key of {source.name} is no longer the one that this collection was made for: "
+            "delete the collection and create it again"
+        )
 
 
 def drop_vector_table(conn: sqlite3.Connection, name: str) -> None:

@@ -12,7 +12,9 @@ from followed import due, embed_and_follow, execute, fresh, noted, sync, trigger
 
 from datasette_embeddings.engine.access import connect
 from datasette_embeddings.engine.collections import get_collection
+from datasette_embeddings.engine.errors import CannotEmbed
 from datasette_embeddings.engine.follow.attending import attend, look
+from datasette_embeddings.engine.status import count
 
 NOTES = "create table notes (id integer primary key, title text, body text, year int)"
 ROWS = [(n, f"title {n}", f"the body of {'x' * n}", 2000 + n) for n in range(1, 6)]
@@ -289,6 +291,8 @@ def test_another_primary_key(notes, model):
     sync(notes, model)
     write(notes, "insert into notes (title, body) values ('z', 'still works')")
     assert triggers(notes) == {}
+    with closing(connect(notes)) as conn, pytest.raises(CannotEmbed, match="no longer the one that this collection"):
+        count(conn, get_collection(conn, "notes"), None)
 
 
 def test_a_broken_view_of_the_person(notes, model):

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from ..collections import Collection
 from ..errors import EmbedError
 from ..tables import SourceTable, source_table
+from ..vector_table import check_key
 from .notes import create_notes, drop_notes, notes_of, stored_notes
-from .renaming import keep_names, key_columns, renamed
+from .renaming import keep_names, renamed
 from .shape import LOST, keep_shape
 from .triggers import create_triggers, drop_triggers, expected, present, spelled
 
@@ -57,8 +58,8 @@ def followable(conn: sqlite3.Connection, collection: Collection) -> tuple[Source
     """The table and the columns to watch; None where the table, one of them, or the key is not there any more."""
     try:
         source = source_table(conn, collection.table)
+        check_key(conn, collection.vector_table, source)
         reads = collection.recipe(source).reads
     except EmbedError:
         return None
-    stored = [key.stored for key in source.keys]
-    return (source, reads) if key_columns(conn, collection.vector_table) == stored else None
+    return source, reads

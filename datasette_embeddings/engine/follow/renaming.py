@@ -12,6 +12,7 @@ from ..contents import CHUNK, PLACEHOLDER
 from ..errors import EmbedError
 from ..identifiers import quote
 from ..tables import SourceTable, source_table
+from ..vector_table import key_columns
 from .notes import stored_notes
 from .triggers import Spelling, drop_triggers, present, spelled
 
@@ -43,12 +44,6 @@ def keep_names(conn: sqlite3.Connection, collection: Collection) -> Collection:
     if names and names.keys == tuple(key.name for key in source.keys):
         _rename_keys(conn, collection, source)
     return collection_by_id(conn, collection.id)
-
-
-def key_columns(conn: sqlite3.Connection, vector_table: str) -> list[str]:
-    """The columns of a vectors table in which the key is stored."""
-    columns = [row[0] for row in conn.execute("select name from pragma_table_info(?)", (vector_table,))]
-    return columns[: columns.index("chunk")] if columns else []
 
 
 def _spelled(conn: sqlite3.Connection, collection: Collection) -> Spelling | None:

@@ -16,7 +16,7 @@ from ..batches import Batch, Stretch
 from ..collections import collection_by_id
 from ..contents import Content
 from ..cutting import Cutter
-from ..errors import CannotEmbed, EmbedError
+from ..errors import EmbedError
 from ..fingerprint import inherit, recognise
 from ..follow.notes import last_note, stored_notes
 from ..follow.shape import shape_of
@@ -28,6 +28,7 @@ from ..saving import Claim, Outcome
 from ..sources import TableChanged, make_source
 from ..tables import source_table
 from ..transactions import is_passing
+from ..vector_table import check_key
 from .asking import Asking
 from .budget import Budget
 from .listings import listing_of
@@ -103,7 +104,7 @@ class Walk:
         def look(conn: sqlite3.Connection) -> int | None:
             collection = collection_by_id(conn, self.job.collection_id)
             source = source_table(conn, collection.table)
-            _check_key(conn, collection.vector_table, [key.stored for key in source.keys], source.name)
+            check_key(conn, collection.vector_table, source)
             dimensions = self.asking.dimensions or self.asking.model.dimensions
             job = jobs.get_job(conn, self.job.id)
             listing = listing_of(conn, job, collection, source)
@@ -238,15 +239,3 @@ class Walk:
     def _report(self) -> None:
         if self.on_progress:
             self.on_progress(self.access.read(lambda conn: jobs.get_job(conn, self.job.id)))
-
-
-def _check_key(conn: sqlite3.Connection, vector_table: str, stored: list[str], table: str) -> None:
-    """CannotEmbed where the table got another primary key than the collection was made for."""
-    columns = [row[0] for row in conn.execute("select name from pragma_table_info(?)", (vector_table,))]
-    if not columns:
-        raise CannotEmbed(f"The table {vector_table} is gone: delete the collection and create it again")
-    if columns[: columns.index("chunk")] != stored:
-        raise CannotEmbed(
-            f"The primary key of {table} is no longer the one that this collection was made for: "
-            "delete the collection and create it again"
-        )
