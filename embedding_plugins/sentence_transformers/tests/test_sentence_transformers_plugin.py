@@ -145,6 +145,15 @@ def test_tokens_are_counted_as_the_model_counts_them(minilm, with_prompts):
     assert with_prompts.count_tokens("x") == minilm.count_tokens("passage: x")
 
 
+def test_all_of_a_chunk_is_read(minilm):
+    """Of a content of as many tokens as the model reads, special ones included, the last word counts; a next one not."""
+    full = "river " * 253
+    assert minilm.count_tokens(full + "stone") == minilm.max_tokens
+    stone, music, beyond = minilm.embed_batch([full + "stone", full + "music", full + "stone music"])
+    assert abs(stone - music).max() > 1e-3
+    assert beyond == pytest.approx(stone, abs=1e-6)
+
+
 def test_tokens_of_a_model_that_is_not_here_are_unknown():
     """A model on the hub cannot count before it is loaded."""
     assert ConfiguredModel("far", Settings(name="somebody/far")).count_tokens("x") is None
