@@ -151,7 +151,7 @@ function followCollection(root) {
       showError("The server does not answer");
     }
     button.disabled = false;
-    if (isActive()) later();
+    later(); // the worker may begin a job in a moment
   }
 
   root.addEventListener("submit", (event) => {
