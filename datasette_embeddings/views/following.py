@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from .. import compat
-from ..engine.collections import Collection, collection_by_id
+from ..engine.collections import Collection, get_collection
 from ..engine.errors import NotFound
 from ..engine.follow.attending import mend_all
 from ..engine.follow.following import follow, unfollow
@@ -33,12 +33,15 @@ def switch(conn: sqlite3.Connection, collection: Collection, on: bool | None, *,
 async def mend(visit: Visit) -> None:
     """Make lost triggers again before the collection is shown, and follow a renamed table: NotFound to who may not."""
     database, collection = visit.database, visit.collection
-    if not is_writable(database) or await database.execute_fn(lambda conn: is_sound(conn, collection)):
+    if not (collection.follow and is_writable(database)):
+        return
+    if await database.execute_fn(lambda conn: is_sound(conn, collection)):
         return
     with contextlib.suppress(sqlite3.OperationalError):  # a lock: the worker will do it
         await compat.write(database, mend_all)
     worker_for(visit.datasette).wake()
-    visit.collection = await database.execute_fn(lambda conn: collection_by_id(conn, collection.id))
+    # By its name: a change of it may have taken its place by now.
+    visit.collection = await database.execute_fn(lambda conn: get_collection(conn, collection.name))
     visit.table = visit.collection.table
     if not await may_view_table(visit.datasette, visit.actor, database.name, visit.table):
         raise NotFound(f"There is no collection {collection.name!r} in this database")

@@ -88,7 +88,8 @@ def attend_to(conn: sqlite3.Connection, collection: Collection) -> None:
 def _is_free(conn: sqlite3.Connection, collection: Collection) -> bool:
     """Whether its newest job has finished: what somebody paused or cancelled, or what failed, is not begun again.
 
-    What another program's lock has paused is, after a while: nobody asked for that.
+    What another program's lock has paused is, after a while: nobody asked for that. A collection that was imported has
+    no job yet.
     """
     row = conn.execute(
         "select status = 'finished' or status = 'paused' and kind = 'noted' and reason like '%is locked%'"
@@ -96,7 +97,7 @@ def _is_free(conn: sqlite3.Connection, collection: Collection) -> bool:
         " from _embed_jobs where collection_id = ? order by id desc limit 1",
         (collection.id,),
     ).fetchone()
-    return row is not None and bool(row[0])
+    return row is None or bool(row[0])
 
 
 def _has_waiting(conn: sqlite3.Connection, collection: Collection) -> bool:
