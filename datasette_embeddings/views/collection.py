@@ -115,6 +115,7 @@ class Standing:
     successor: Collection | None
     last: Job | None  # the collection's own
     job: Job | None  # to be shown: the successor's, where there is one
+    following: dict[str, Any]
 
 
 def _standing(conn: sqlite3.Connection, name: str) -> Standing:
@@ -122,7 +123,8 @@ def _standing(conn: sqlite3.Connection, name: str) -> Standing:
         collection = get_collection(conn, name)
         successor = successor_of(conn, collection)
         last = latest_job(conn, collection.id)
-        return Standing(collection, successor, last, latest_job(conn, successor.id) if successor else last)
+        job = latest_job(conn, successor.id) if successor else last
+        return Standing(collection, successor, last, job, following_json(conn, collection))
 
 
 async def _data(visit: Visit) -> dict[str, Any]:
@@ -141,7 +143,6 @@ async def _data(visit: Visit) -> dict[str, Any]:
     writable = is_writable(database)
     may_embed = writable and await may_embed_table(visit.datasette, visit.actor, database.name, collection.table)
     failed = await database.execute_fn(lambda conn: failures(conn, standing.successor or collection, after))
-    following = await database.execute_fn(lambda conn: following_json(conn, collection))
     for row in failed["rows"]:
         path = row.pop("row_path")
         row["url"] = visit.datasette.urls.row(database.name, collection.table, path) if path else None
@@ -149,7 +150,7 @@ async def _data(visit: Visit) -> dict[str, Any]:
         "collection": collection_json(collection, database.name),
         "rows": rows,
         "exact": exact,
-        **following,
+        **standing.following,
         "job": job_json(job, registry_for(visit.datasette).price(standing.successor or collection)),
         "change": collection_json(standing.successor, database.name) if standing.successor else None,
         "errors": failed,
