@@ -17,6 +17,7 @@ from ..errors import Conflict, NotFound, VectorError
 from ..exact import Ids
 from ..identifiers import quote
 from ..tables import SourceTable, source_table
+from ..vector_table import row_vectors
 from ..vectors import decode, mean_direction
 from .among import Among
 from .caches import Caches, Opener
@@ -81,16 +82,14 @@ class Searcher:
             raise NotFound(
                 f"The row {name} of {self.source.name} is gone, or changed since it was embedded: update the collection"
             )
-        direction = mean_direction([vector for _, _, vector in stored])
-        return self.nearest(direction, k, among=among, leave_out=[vector_id for vector_id, _, _ in stored])
+        direction = mean_direction(row_vectors(self.conn, self.collection.vector_table, self.source, key))
+        return self.nearest(direction, k, among=among, leave_out=[vector_id for vector_id, _ in stored])
 
     def best_chunks(self, query: bytes, keys: Iterable[Key]) -> dict[Key, Match]:
         """These rows as matches of a query vector, as far as they have vectors that are true of them."""
         stored = {key: vectors for key in keys if (vectors := self._stored(key))}
         true = self._true(stored.values())
-        rows = {
-            vector_id: key for key, vectors in stored.items() if vectors[0][0] in true for vector_id, _, _ in vectors
-        }
+        rows = {vector_id: key for key, vectors in stored.items() if vectors[0][0] in true for vector_id, _ in vectors}
         chunks: defaultdict[Key, list[Candidate]] = defaultdict(list)
         for found in in_order(scored(self.conn, self.collection, self.source, decode(query), rows)):
             chunks[rows[found.vector_id]].append(found)
@@ -107,19 +106,18 @@ class Searcher:
             for key, found in listed.items()
         ]
 
-    def _stored(self, key: Key) -> list[tuple[int, bytes, bytes]]:
-        """The row's vectors: their ids, the hash of the row's content, and themselves."""
+    def _stored(self, key: Key) -> list[tuple[int, bytes]]:
+        """The ids of the row's vectors, each with the hash of the content that the row had."""
         where = " and ".join(f"{quote(column.stored)} = ?" for column in self.source.keys)
         sql = (
-            "select vector_id, coalesce(row_hash, content_hash), vector"
+            "select vector_id, coalesce(row_hash, content_hash)"
             f" from {quote(self.collection.vector_table)} where {where} order by chunk"
         )
         return self.conn.execute(sql, key).fetchall()
 
-    def _true(self, rows: Iterable[Sequence[tuple[int, bytes, bytes]]]) -> dict[int, Key]:
+    def _true(self, rows: Iterable[Sequence[tuple[int, bytes]]]) -> dict[int, Key]:
         """Those rows of which _stored() is true, by the id of their first vector."""
-        hashes = {vectors[0][0]: vectors[0][1] for vectors in rows}
-        return current(self.conn, self.collection, self.source, hashes)
+        return current(self.conn, self.collection, self.source, dict(vectors[0] for vectors in rows))
 
     def _ids(self, among: Among | None) -> Ids | None:
         """The vector ids of the rows that may be ranked."""
@@ -156,9 +154,7 @@ class _Round:
         view = self.searcher.view
         index = view.index
         k = min(self.k, len(index))
-        pool = k + len(self.leave_out)
-        if not view.is_exact:
-            pool = max(POOL, POOL_EACH * pool)
+        pool = (k if view.is_exact else max(POOL, POOL_EACH * k)) + len(self.leave_out)
         while True:
             ids = index.nearest(self.query, pool, self.among)
             self._score(ids.tolist())
