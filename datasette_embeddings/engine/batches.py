@@ -63,7 +63,7 @@ class Stretch:
     cut: list[tuple[Row, tuple[Chunk, ...]]] = field(default_factory=list)  # the same, after cut_all()
     known: list[Alike] = field(default_factory=list)  # rows whose chunks were all embedded before
     failures: list[Failure] = field(default_factory=list)
-    waiting: dict[tuple[object, ...], Alike] = field(default_factory=dict)  # rows for the model, by their chunks
+    waiting: dict[tuple[Chunk, ...], Alike] = field(default_factory=dict)  # rows for the model, by their chunks
     contents: set[bytes] = field(default_factory=set)  # hashes of what the model gets
     size: int = 0  # characters and bytes of what is waiting or uncut
     long: int = 0  # characters of the uncut texts that are LONG
@@ -94,8 +94,7 @@ class Stretch:
 
     def place(self, row: Row, chunks: tuple[Chunk, ...], find: Callable[[bytes], bytes | None]) -> None:
         """Put a changed row with those that need the model, or with those whose chunks were all embedded before."""
-        place = tuple((chunk.start, chunk.end, chunk.content_hash) for chunk in chunks)
-        alike = self.waiting.get(place)
+        alike = self.waiting.get(chunks)
         if alike is None:
             alike = Alike(chunks, {}, {}, [])
             for chunk in chunks:
@@ -103,12 +102,12 @@ class Stretch:
                     alike.unknown[chunk.content_hash] = chunk.content
                 else:
                     alike.known[chunk.content_hash] = vector
-            if not alike.unknown:
-                self.known.append(alike)
-            else:
-                self.waiting[place] = alike
+            if alike.unknown:
+                self.waiting[chunks] = alike
                 self.contents.update(alike.unknown)
                 self.size += sum(map(len, alike.unknown.values()))
+            else:
+                self.known.append(alike)
         alike.rows.append(row)
 
     def forget(self, embedded: int) -> int:

@@ -23,7 +23,7 @@ def checked(name: str, rows: Any, count: int, declared: int | None) -> Matrix:
         raise ModelResultError(f"{name} returned an array of {rows.ndim} dimensions where 2 were expected")
     if len(rows) != count:
         raise ModelResultError(f"{name} returned {len(rows)} vectors for {count} contents")
-    lengths = {_length(name, row) for row in rows}
+    lengths = {rows.shape[1]} if hasattr(rows, "shape") else {_length(name, row) for row in rows}
     if len(lengths) > 1:
         raise ModelResultError(f"{name} returned vectors of different lengths: {sorted(lengths)}")
     (length,) = lengths or {declared or 0}

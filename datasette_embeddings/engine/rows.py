@@ -78,10 +78,11 @@ class Reader:
         source = self.source
         width = len(source.walk)
         end = width + len(source.keys)
-        contents = end + 1 + (len(source.keys) if self._has_text else 0)
+        has_text = self._has_text
+        contents = end + 1 + (len(source.keys) if has_text else 0)
         for read in conn.execute(f"{self._select} {where}", values):
             key = tuple(read[width:end])
-            if self._has_text:
+            if has_text:
                 key = tuple(map(exact, key, read[end + 1 : contents]))
             made_of = read[contents:]
             content = self.recipe.content(made_of)

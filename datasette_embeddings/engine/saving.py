@@ -66,8 +66,10 @@ def save(
     """
     rest = batch.completes or Stretch()
     vectors = {content_hash: outcome for content_hash, outcome in outcomes.items() if isinstance(outcome, bytes)}
-    made = [alike for alike in batch.rows if alike.unknown.keys() <= vectors.keys()]
-    others = [alike for alike in batch.rows if not alike.unknown.keys() <= vectors.keys()]  # `-` reads all vectors
+    made: list[Alike] = []
+    others: list[Alike] = []
+    for alike in batch.rows:
+        (made if alike.unknown.keys() <= vectors.keys() else others).append(alike)
     failures = [*rest.failures, *(failure for alike in others for failure in _failures(alike, outcomes))]
     with transaction(conn):
         if not claim.source.stable and schema_version(conn) != claim.schema_version:
