@@ -1,10 +1,11 @@
 """How good the matches are: nDCG@10 by meaning, by words and by both, on a collection with judgements.
 
-    python bench/quality.py FOLDER
+    python bench/quality.py FOLDER [--chunked]
 
 FOLDER holds corpus.jsonl.gz ({"_id", "title", "text"} a line), queries.jsonl.gz ({"_id", "text"}) and qrels.tsv
 (query, text, how relevant; a header first), as BEIR has them; Cranfield has 1,400 texts and 225 queries. Everything
 goes through our own engine: a table with an FTS5 index (porter), embedded by a job, searched as the pages search it.
+With --chunked what is longer than the model reads is cut into chunks, and not cut off.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ from datasette_embeddings.engine.vectors import encode
 from datasette_embeddings.registry import registry_for
 
 K = 10
-TEMPLATE = "{{ title }} {{ text }}"
+TEMPLATE = "{{ title }} {{ text }}"  # which cannot be cut
+CHUNKED = "{{ title }} {{ chunk }}"
 BUDGET = 512_000_000  # bytes
 
 
@@ -44,6 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", default="minilm")
+    parser.add_argument("--chunked", action="store_true")
     options = parser.parse_args()
     queries = {line["_id"]: line["text"] for line in lines(options.folder / "queries.jsonl.gz")}
     judgements = read_judgements(options.folder / "qrels.tsv")
@@ -51,7 +54,7 @@ def main() -> None:
     load(model)
     with tempfile.TemporaryDirectory() as folder:
         path = build(Path(folder) / "bench.db", lines(options.folder / "corpus.jsonl.gz"))
-        embed(path, model)
+        embed(path, model, chunked=options.chunked)
         report(path, model, queries, judgements)
 
 
@@ -80,10 +83,11 @@ def build(path: Path, texts: list[dict[str, Any]]) -> Path:
     return path
 
 
-def embed(path: Path, model: EmbeddingModel) -> None:
+def embed(path: Path, model: EmbeddingModel, *, chunked: bool) -> None:
     """One pass over the table, as the worker and the command line make it."""
+    columns, template = (["text"], CHUNKED) if chunked else (None, TEMPLATE)
     with FileAccess(path) as access:
-        definition = access.read(lambda conn: define(conn, "texts", None, TEMPLATE, model))
+        definition = access.read(lambda conn: define(conn, "texts", columns, template, model))
         collection, _ = access.write(lambda conn: create_collection(conn, definition))
         job = access.write(lambda conn: jobs.create_job(conn, collection.id))
         assert access.write(lambda conn: jobs.claim(conn, job.id, "bench"))
@@ -105,7 +109,10 @@ def report(
             "both": lambda text, vector: search_both(searcher, text, vector, K),
         }
         rows = conn.execute("select count(*) from texts").fetchone()[0]
-        print(f"{rows:,} texts, {len(asked)} queries, {model.model_id} over {TEMPLATE!r}\n\n{'':8} nDCG@{K}")
+        vectors_made = conn.execute("select count(*) from _embed_vectors_texts").fetchone()[0]
+        template = searcher.collection.definition.template
+        print(f"{rows:,} texts, {vectors_made:,} vectors, {len(asked)} queries, {model.model_id} over {template!r}")
+        print(f"\n{'':8} nDCG@{K}")
         for mode, search in modes.items():
             scores = [
                 ndcg([str(match.key[0]) for match in search(text, vector)], judgements[name])

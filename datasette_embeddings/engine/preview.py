@@ -54,6 +54,7 @@ class Chunked:
     checked: int
     rows: int
     chunks: int
+    first: Content | None = None  # of all contents, as the model will get it
 
 
 def preview(conn: sqlite3.Connection, source: SourceTable, recipe: Recipe, seconds: float = READ_SECONDS) -> Preview:
@@ -100,14 +101,17 @@ def count_chunks(cutter: Cutter, recipe: Recipe, found: Preview, seconds: float 
     """Cut the sample's texts, as many as there is time for; rows that cannot be cut will fail, and count as whole."""
     until = time.monotonic() + seconds
     checked = rows = chunks = 0
+    first: Content | None = None
     for content, values in zip(found.sample, found.values, strict=True):
         checked += 1
         with suppress(EmbedError):
-            if (parts := len(cutter.chunks(recipe, values, content))) > 1:
-                rows, chunks = rows + 1, chunks + parts
+            parts = cutter.chunks(recipe, values, content)
+            first = parts[0].content if first is None else first
+            if len(parts) > 1:
+                rows, chunks = rows + 1, chunks + len(parts)
         if time.monotonic() > until:
             break
-    return Chunked(checked, rows, chunks)
+    return Chunked(checked, rows, chunks, first)
 
 
 def text_columns(conn: sqlite3.Connection, source: SourceTable) -> list[str]:

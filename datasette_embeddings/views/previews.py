@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any, TypeVar
 
 from ..engine.chunking import Chunking
@@ -58,17 +57,18 @@ async def preview_json(visit: Visit, asked: Asked, model: EmbeddingModel) -> dic
     found, recipe, wanted = await visit.database.execute_fn(look)
     cut = await _if_known(count_longer, model, found.sample) if wanted.chunking is None else None
     chunked = await _if_known(_count_chunks, wanted.chunking, model, recipe, found)
+    first = chunked.first if chunked and chunked.first else found.first
     return {
         "rows": found.rows,
         "empty": found.empty,
         "bytes" if wanted.binary else "characters": found.size,
         "complete": found.complete,
-        "first": found.first[:FIRST_CHARACTERS] if isinstance(found.first, str) else None,
-        "first_is_whole": not isinstance(found.first, str) or len(found.first) <= FIRST_CHARACTERS,
+        "first": first[:FIRST_CHARACTERS] if isinstance(first, str) else None,
+        "first_is_whole": not isinstance(first, str) or len(first) <= FIRST_CHARACTERS,
         "cut": cut and {"checked": cut.checked, "longer": cut.longer, "max_tokens": model.max_tokens},
         "amount": amount(found, binary=wanted.binary),
         "warning": cut_off(cut, model.max_tokens, divisible=recipe.is_divisible),
-        "chunks": chunked and {**asdict(chunked), "text": chunks_text(chunked, found)},
+        "chunks": chunked and _chunks_json(chunked, found),
         "estimate": await _estimate_json(visit, wanted, model),
     }
 
@@ -92,6 +92,11 @@ async def _estimate_json(visit: Visit, wanted: Definition, model: EmbeddingModel
         "exact": found.is_exact,
         "text": estimate_text(found),
     }
+
+
+def _chunks_json(chunked: Chunked, found: Preview) -> dict[str, Any]:
+    counts = {name: getattr(chunked, name) for name in ("checked", "rows", "chunks")}
+    return {**counts, "text": chunks_text(chunked, found)}
 
 
 def _count_chunks(chunking: Chunking | None, model: EmbeddingModel, recipe: Recipe, found: Preview) -> Chunked | None:

@@ -114,6 +114,7 @@ async def test_the_preview(datasette):
         "text": "1 row with long texts will be cut into 3 chunks",
     }
     page = (await get(datasette, f"{FORM}?columns=body&model=short-sighted", ROOT)).text
+    assert data["first"] == "a few words"
     assert "1 row with long texts will be cut into 3 chunks" in page
     for arguments in ("columns=title&model=short-sighted", "columns=body&model=lengths"):
         data = (await get_json(datasette, f"{JSON}?{arguments}", ROOT))["preview"]
@@ -181,3 +182,12 @@ async def test_changing_the_chunking(datasette, path, working):
     assert (await get_json(datasette, PAGE + ".json"))["collection"]["chunking"] == wish
     response = await post_json(datasette, change, {"columns": ["title", "body"]}, ROOT)
     assert response.json()["change"]["chunking"] == wish
+
+
+async def test_the_first_content_of_a_long_text(make_datasette, tmp_path):
+    """What the preview shows is what the model gets first: a chunk."""
+    path = make_file(
+        tmp_path / "data.db", "create table notes (id integer primary key, body text)", notes=[(1, numbered_words(40))]
+    )
+    data = (await get_json(make_datasette(path, models=[ShortSighted()]), f"{JSON}?columns=body", ROOT))["preview"]
+    assert data["first"] == numbered_words(14)
