@@ -1,13 +1,19 @@
 """Rows of several chunks: stored whole or not at all, embedded once, and changed no more than their text."""
 
+from contextlib import closing
+
 import pytest
 from chunked import Countless, ShortSighted, numbered_words
 from embedded import act, create, embed, errors, make_file, read, run, running, write
 from fake_models import Failing, Held, WordLengths, word_lengths
 
+from datasette_embeddings.engine.access import connect
 from datasette_embeddings.engine.chunking import Chunking
+from datasette_embeddings.engine.collections import get_collection
 from datasette_embeddings.engine.contents import content_hash
+from datasette_embeddings.engine.jobs import latest_job
 from datasette_embeddings.engine.running import pace
+from datasette_embeddings.engine.status import RowCounts, count
 
 NOTES = "create table notes (id integer primary key, title text, body text)"
 VECTORS = "select id, chunk, chunk_start, chunk_end from _embed_vectors_notes order by id, chunk"
@@ -62,6 +68,19 @@ def test_whether_a_row_is_current_stands_in_one_comparison(path):
         (1, None),
         (2, content_hash(LONG)),
     ]
+
+
+def test_rows_are_counted_and_not_chunks(path):
+    """Exactly, and from keys alone while a job is under way; `removed` and `reused` are rows too."""
+    embed(path, "notes", ["body"], model := ShortSighted())
+    write(path, "insert into notes values (3, 'Twin', ?)", LONG)
+    with closing(connect(path)) as conn:
+        collection = get_collection(conn, "notes")
+        assert count(conn, collection, latest_job(conn, collection.id)) == RowCounts(2, 1, 0, 0)
+        assert count(conn, collection, None) == RowCounts(2, 1, 0, 0, exact=False)
+    assert embed(path, "notes", ["body"], model).reused == 1
+    write(path, "delete from notes where id > 1")
+    assert embed(path, "notes", ["body"], model).removed == 2
 
 
 def test_again_embeds_nothing(path):
