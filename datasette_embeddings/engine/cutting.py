@@ -71,10 +71,12 @@ class Cutter:
         return spans
 
 
-def undivided(recipe: Recipe, values: Sequence[object], whole: Content) -> tuple[Chunk, ...]:
-    """The row as one chunk."""
+def undivided(
+    recipe: Recipe, values: Sequence[object], whole: Content, whole_hash: bytes | None = None
+) -> tuple[Chunk, ...]:
+    """The row as one chunk; whoever has its hash saves making it again."""
     length = len(recipe.text(values)) if recipe.pieces and recipe.is_divisible else len(whole)
-    return (_chunk(0, length, whole),)
+    return (Chunk(0, length, whole, whole_hash or content_hash(whole)),)
 
 
 def _chunk(start: int, end: int, content: Content) -> Chunk:

@@ -95,7 +95,7 @@ class Source:
         elif self.collection.definition.chunking is not None:
             stretch.set_aside(row, row.content)
         else:
-            stretch.place(row, undivided(self.reader.recipe, row.values, row.content), find)
+            stretch.place(row, undivided(self.reader.recipe, row.values, row.content, row.content_hash), find)
 
     def _finder(self, conn: sqlite3.Connection) -> Find:
         """What finds the vector of a content, by its hash, where one was made before."""
