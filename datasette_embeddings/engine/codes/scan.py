@@ -17,7 +17,7 @@ Mask = NDArray[np.bool_]
 
 # docs/search-internals.md has the measurements of these.
 LEADING = 3  # words of each code that all are sifted by, or half of them where that is more: 192 bits fit a byte
-SIFTED = 32  # of so many codes one is compared in full, and at least twice what is wanted
+SIFTED = 16  # of so many codes one is compared in full, and at least twice what is wanted
 SAMPLED = 16  # of so many distances one is looked at to find the cut
 
 
