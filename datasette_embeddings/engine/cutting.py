@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import NamedTuple
 
 from .contents import Content, Recipe, content_hash
 from .errors import EmbedError
 from .splitting import Measure, Span, Splitter
+
+Place = tuple[int, int, bytes]  # of a chunk: start, end and content hash
 
 LEAST_ROOM = 4  # a quarter of what a content may be is left for the chunk at least
 
@@ -20,6 +23,11 @@ class Chunk(NamedTuple):
     end: int
     content: Content  # as the model gets it
     content_hash: bytes
+
+    @property
+    def place(self) -> Place:
+        """Where it is, and its hash."""
+        return self.start, self.end, self.content_hash
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,8 @@ class Cutter:
                 spans.append((start, end))
             else:
                 spans += [(start + first, start + last) for first, last in finely.spans(text[start:end])]
-        return spans
+        # The overlap may reach back to where the chunk before began, which is then all in the one after it.
+        return [span for span, after in zip_longest(spans, spans[1:]) if after is None or after[0] > span[0]]
 
 
 def undivided(

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 from chunked import SPECIAL, ShortSighted, numbered_words
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from datasette_embeddings.engine.chunking import Chunking
@@ -148,6 +148,7 @@ class ByCharacter(ShortSighted):
 TEXT = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from(" \n.\r\u0301👩‍x"), max_size=400)
 
 
+@example("0" * 13, "000\n0", "tokens", 16, 3)
 @given(TEXT, TEXT, st.sampled_from(["tokens", "characters"]), st.integers(16, 60), st.none() | st.integers(0, 8))
 def test_every_text(title, body, unit, size, overlap):
     """Chunks stand in order, fit, are what their range says, and leave out nothing but white space."""
