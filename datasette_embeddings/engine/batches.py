@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from .contents import Content, Recipe
-from .cutting import Chunk, Cutter, undivided
+from .cutting import Chunk, Cutter, Place, undivided
 from .errors import EmbedError, ModelError, ModelUnavailable
 from .rows import Key, Position, Row
 from .vector_table import StoredVector
@@ -29,23 +29,23 @@ class Failure:
 class Alike(NamedTuple):
     """Rows of the same content, and its chunks."""
 
-    chunks: tuple[Chunk, ...]
+    places: tuple[Place, ...]  # of the chunks: plain tuples, which cost Python's garbage collector nothing
     known: dict[bytes, bytes]  # vectors of chunks that were embedded before, by content hash
     unknown: dict[bytes, Content]  # the contents that need a vector, by hash
     rows: list[Row]
 
     @property
     def length(self) -> int:
-        """Characters or bytes of the longest chunk."""
-        return max(len(chunk.content) for chunk in self.chunks)
+        """Characters or bytes of the longest content that needs a vector."""
+        return max(map(len, self.unknown.values()))
 
     def stored(self, vectors: Mapping[bytes, bytes]) -> Iterator[StoredVector]:
         """What is written of every row; the vectors by content hash are those that were unknown."""
         for row in self.rows:
-            for number, chunk in enumerate(self.chunks):
-                content_hash = chunk.content_hash
+            for number, place in enumerate(self.places):
+                content_hash = place[-1]
                 vector = vectors[content_hash] if content_hash in self.unknown else self.known[content_hash]
-                yield stored(row, chunk, vector, number)
+                yield stored(row, place, vector, number)
 
 
 @dataclass
@@ -63,7 +63,7 @@ class Stretch:
     cut: list[tuple[Row, tuple[Chunk, ...]]] = field(default_factory=list)  # the same, after cut_all()
     known: list[Alike] = field(default_factory=list)  # rows whose chunks were all embedded before
     failures: list[Failure] = field(default_factory=list)
-    waiting: dict[tuple[Chunk, ...], Alike] = field(default_factory=dict)  # rows for the model, by their chunks
+    waiting: dict[tuple[Place, ...], Alike] = field(default_factory=dict)  # rows for the model, by their chunks
     contents: set[bytes] = field(default_factory=set)  # hashes of what the model gets
     size: int = 0  # characters and bytes of what is waiting or uncut
     long: int = 0  # characters of the uncut texts that are LONG
@@ -94,16 +94,17 @@ class Stretch:
 
     def place(self, row: Row, chunks: tuple[Chunk, ...], find: Callable[[bytes], bytes | None]) -> None:
         """Put a changed row with those that need the model, or with those whose chunks were all embedded before."""
-        alike = self.waiting.get(chunks)
+        places = tuple([chunk.place for chunk in chunks])
+        alike = self.waiting.get(places)
         if alike is None:
-            alike = Alike(chunks, {}, {}, [])
+            alike = Alike(places, {}, {}, [])
             for chunk in chunks:
                 if (vector := find(chunk.content_hash)) is None:
                     alike.unknown[chunk.content_hash] = chunk.content
                 else:
                     alike.known[chunk.content_hash] = vector
             if alike.unknown:
-                self.waiting[chunks] = alike
+                self.waiting[places] = alike
                 self.contents.update(alike.unknown)
                 self.size += sum(map(len, alike.unknown.values()))
             else:
@@ -166,7 +167,8 @@ class Batch:
         return Batch(self.contents, tuple(rows), (*unfinished, *self.unfinished)) if unfinished else self
 
 
-def stored(row: Row, chunk: Chunk, vector: bytes, number: int = 0) -> StoredVector:
+def stored(row: Row, place: Place, vector: bytes, number: int = 0) -> StoredVector:
     """A row's vector as it will be written: of the whole row, or of one of its chunks."""
-    row_hash = None if chunk.content_hash == row.content_hash else row.content_hash
-    return StoredVector(row.key, chunk.end, chunk.content_hash, vector, number, chunk.start, row_hash)
+    start, end, content_hash = place
+    row_hash = None if content_hash == row.content_hash else row.content_hash
+    return StoredVector(row.key, end, content_hash, vector, number, start, row_hash)

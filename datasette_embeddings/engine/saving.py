@@ -209,11 +209,11 @@ def _failures(alike: Alike, outcomes: Mapping[bytes, Outcome]) -> list[Failure]:
     """A failure of each of the rows, which names the first chunk that failed."""
     errors = {
         number: outcome
-        for number, chunk in enumerate(alike.chunks, 1)
-        if isinstance(outcome := outcomes.get(chunk.content_hash), EmbedError)
+        for number, (_, _, content_hash) in enumerate(alike.places, 1)
+        if isinstance(outcome := outcomes.get(content_hash), EmbedError)
     }
     number, error = min(errors.items())
-    message = str(error) if len(alike.chunks) == 1 else f"Chunk {number} of {len(alike.chunks)}: {error}"
+    message = str(error) if len(alike.places) == 1 else f"Chunk {number} of {len(alike.places)}: {error}"
     may_pass = not any(isinstance(error, ContentRefused) for error in errors.values())
     return [Failure(row, message, may_pass) for row in alike.rows]
 
@@ -239,7 +239,7 @@ def _write(
     written = _write_vectors(conn, claim.collection_id, claim.source, new)
     collection = collection_by_id(conn, claim.collection_id)
     table = collection.vector_table
-    counts = [(row.key, len(alike.chunks)) for alike in done for row in alike.rows if row.stored_hash is not None]
+    counts = [(row.key, len(alike.places)) for alike in done for row in alike.rows if row.stored_hash is not None]
     surplus = delete_surplus(conn, table, claim.source, counts) if collection.definition.chunking else []
     deleted = delete_vectors(conn, table, claim.source, gone)
     _changed(conn, collection, written, [*surplus, *deleted.vector_ids])

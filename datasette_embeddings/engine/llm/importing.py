@@ -71,7 +71,7 @@ class Importer:
         with transaction(conn):
             rows = list(self.rows.rows(conn, self.after, STRETCH))
             found = ((row, self._vector(row)) for row in rows)
-            vectors = [stored(row, self._whole(row), vector) for row, vector in found if vector is not None]
+            vectors = [stored(row, self._whole(row).place, vector) for row, vector in found if vector is not None]
             keep_vectors(conn, self.collection_id, self.rows.source, vectors)
         self.tally.walked += len(rows)
         self.after = rows[-1].position if rows else None
