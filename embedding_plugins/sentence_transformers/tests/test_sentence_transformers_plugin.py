@@ -146,7 +146,7 @@ def test_tokens_are_counted_as_the_model_counts_them(minilm, with_prompts):
 
 
 def test_all_of_a_chunk_is_read(minilm):
-    """Of a content of as many tokens as the model reads, special ones included, the last word counts; a next one not."""
+    """Of as many tokens as the model reads, special ones included, the last one counts; what follows them does not."""
     full = "river " * 253
     assert minilm.count_tokens(full + "stone") == minilm.max_tokens
     stone, music, beyond = minilm.embed_batch([full + "stone", full + "music", full + "stone music"])
