@@ -174,9 +174,11 @@ def test_similar_is_nearest_without_the_row(row, chunking, data):
             for mode in (by_codes, contextmanager(lambda: iter([None]))):
                 with mode():
                     search = searcher(conn)
-                    near = pairs(search.nearest(encode(mean(rows[key])), 13))
+                    near = dict(pairs(search.nearest(encode(mean(rows[key])), 13)))
+                    near.pop(key, None)
                     found = pairs(search.similar((key,), 13))
-                    assert [other for other, _ in found] == [other for other, _ in near if other != key]
+                    assert dict(found) == {other: pytest.approx(score, abs=1e-6) for other, score in near.items()}
+                    assert found == sorted(found, key=lambda match: (-match[1], match[0]))
 
 
 def mean(vectors):
