@@ -92,21 +92,20 @@ class Stretch:
                 self.failures.append(Failure(row, str(error), may_pass=isinstance(error, ModelError)))
         self.uncut.clear()
 
-    def place(self, row: Row, chunks: tuple[Chunk, ...], find: Callable[[bytes], bytes | None]) -> None:
+    def place(self, row: Row, chunks: tuple[Chunk, ...], found: Mapping[bytes, bytes]) -> None:
         """Put a changed row with those that need the model, or with those whose chunks were all embedded before."""
         places = tuple([chunk.place for chunk in chunks])
         alike = self.waiting.get(places)
         if alike is None:
             alike = Alike(places, {}, {}, [])
             for chunk in chunks:
-                if (vector := find(chunk.content_hash)) is None:
-                    alike.unknown[chunk.content_hash] = chunk.content
+                if chunk.content_hash in found:
+                    alike.known[chunk.content_hash] = found[chunk.content_hash]
                 else:
-                    alike.known[chunk.content_hash] = vector
+                    alike.unknown[chunk.content_hash] = chunk.content
             if alike.unknown:
                 self.waiting[places] = alike
                 self.contents.update(alike.unknown)
-                self.size += sum(map(len, alike.unknown.values()))
             else:
                 self.known.append(alike)
         alike.rows.append(row)

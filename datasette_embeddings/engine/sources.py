@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -15,11 +15,10 @@ from .fingerprint import is_same_model
 from .kept import find_kept, has_kept
 from .listing import ListedRows, Listing
 from .rows import Position, Reader, Row
-from .vector_table import find_vector
-
-Find = Callable[[bytes], bytes | None]  # the vector of a content, by its hash, where one was made before
+from .vector_table import find_vectors
 
 STRETCH_ROWS = 20_000  # rows walked before the position is saved, even if the model got nothing
+PLACED = 250  # rows whose vectors are looked up together
 
 
 class TableChanged(EmbedError):
@@ -40,25 +39,24 @@ class Source:
         """Read on after a position until the stretch is full; None where no row is left, or TableChanged."""
         stretch = Stretch(after=after, position=after)
         with self._same_schema(conn):
-            find = self._finder(conn)
             for mark, row in self._rows(conn, after):
                 stretch.position = mark
                 stretch.walked += 1
                 if row is None:  # listed again: what is to be done is done
                     stretch.unchanged += 1
                     continue
-                self._sort(conn, stretch, row, find)
+                self._sort(conn, stretch, row)
+                if len(stretch.cut) >= PLACED:
+                    self._place(conn, stretch)
                 if stretch.is_full(target):
                     break
+            self._place(conn, stretch)
         return stretch if stretch.walked else None
 
     def place_cut(self, conn: sqlite3.Connection, stretch: Stretch) -> None:
         """Place the rows that were cut, or TableChanged."""
         with self._same_schema(conn):
-            find = self._finder(conn)
-            for row, chunks in stretch.cut:
-                stretch.place(row, chunks, find)
-        stretch.cut.clear()
+            self._place(conn, stretch)
 
     @contextmanager
     def _same_schema(self, conn: sqlite3.Connection) -> Iterator[None]:
@@ -78,7 +76,7 @@ class Source:
             return ((row.position, row) for row in self.reader.rows(conn, after, STRETCH_ROWS))
         return ListedRows(self.reader, self.listing).rows(conn, after, STRETCH_ROWS)
 
-    def _sort(self, conn: sqlite3.Connection, stretch: Stretch, row: Row, find: Find) -> None:
+    def _sort(self, conn: sqlite3.Connection, stretch: Stretch, row: Row) -> None:
         if self.listing and self.listing.skips(conn, row):
             stretch.unchanged += 1
             return
@@ -95,19 +93,21 @@ class Source:
         elif self.collection.definition.chunking is not None:
             stretch.set_aside(row, row.content)
         else:
-            stretch.place(row, undivided(self.reader.recipe, row.values, row.content, row.content_hash), find)
+            stretch.cut.append((row, undivided(self.reader.recipe, row.values, row.content, row.content_hash)))
+            stretch.size += len(row.content)
 
-    def _finder(self, conn: sqlite3.Connection) -> Find:
-        """What finds the vector of a content, by its hash, where one was made before."""
-        kept = has_kept(conn, self.collection.id)
-
-        def find(content_hash: bytes) -> bytes | None:
-            for table in self.known_tables:
-                if (vector := find_vector(conn, table, content_hash)) is not None:
-                    return vector
-            return find_kept(conn, self.collection.id, content_hash) if kept else None
-
-        return find
+    def _place(self, conn: sqlite3.Connection, stretch: Stretch) -> None:
+        """Place the rows that were cut, or need not be, by the vectors that were made before."""
+        hashes = {chunk.content_hash for _, chunks in stretch.cut for chunk in chunks}
+        found: dict[bytes, bytes] = {}
+        for table in self.known_tables:
+            found.update(find_vectors(conn, table, hashes - found.keys()))
+        if has_kept(conn, self.collection.id):
+            kept = ((key, find_kept(conn, self.collection.id, key)) for key in hashes - found.keys())
+            found.update((key, vector) for key, vector in kept if vector is not None)
+        for row, chunks in stretch.cut:
+            stretch.place(row, chunks, found)
+        stretch.cut.clear()
 
 
 def make_source(

@@ -23,6 +23,7 @@ _COLUMNS = (
 )
 # SQLite 3.40 returns 1.0 for vector_id 1 where the table's first column, the row's key, is REAL.
 _RETURNING = "returning cast(vector_id as integer), chunk"
+FIND = 250  # contents looked up by one statement
 SWEEP = 20_000  # vectors of gone rows deleted in one transaction
 
 
@@ -140,6 +141,21 @@ def find_vector(conn: sqlite3.Connection, name: str, content_hash: bytes) -> byt
     """A vector of this content, whichever row it belongs to."""
     row = conn.execute(f"select vector from {quote(name)} where content_hash = ? limit 1", (content_hash,)).fetchone()
     return row[0] if row else None
+
+
+def find_vectors(conn: sqlite3.Connection, name: str, hashes: Iterable[bytes]) -> dict[bytes, bytes]:
+    """A vector of each content that has one, by content hash."""
+    wanted = sorted(hashes)  # in the order of the index
+    found: dict[bytes, bytes] = {}
+    for start in range(0, len(wanted), FIND):
+        part = wanted[start : start + FIND]
+        sql = (
+            f"with wanted (hash) as (values {', '.join(['(?)'] * len(part))}) select hash, vector from ("
+            f"select hash, (select vector from {quote(name)} where content_hash = hash limit 1) as vector from wanted"
+            ") where vector is not null"
+        )
+        found.update(conn.execute(sql, part))
+    return found
 
 
 def find_gone(conn: sqlite3.Connection, name: str, source: SourceTable) -> list[int]:
