@@ -229,7 +229,7 @@ async def test_a_database_in_memory(make_datasette):
     job = await compat.write(database, lambda conn: begin(conn, model))
     current = await started(datasette)
     for _ in range(500):
-        with suppress(sqlite3.OperationalError):  # its connections share a cache: one that writes refuses one that reads
+        with suppress(sqlite3.OperationalError):  # a writer refuses readers that share its cache
             if (await database.execute_fn(lambda conn: jobs.get_job(conn, job.id))).ended:
                 break
         await asyncio.sleep(0.02)
