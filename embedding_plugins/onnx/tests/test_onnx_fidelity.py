@@ -5,6 +5,7 @@ import pytest
 from datasette_embed_onnx import MINILM, OnnxModel, Settings, packaged_minilm
 
 np = pytest.importorskip("numpy")
+pytest.importorskip("datasette_embed_sentence_transformers", reason="what the graphs are compared with")
 
 TEXTS = [
     "The weather is lovely today.",
