@@ -3,6 +3,7 @@
 # The public names first: importing Datasette imports every plugin, and model plugins want them from us at that moment.
 from .engine.errors import ContentRefused, EmbedError, KeyRefused, ModelBusy, ModelError, ModelUnavailable
 from .engine.models import EmbeddingModel
+from .plugin_configuration import PluginConfiguration
 
 # isort: split
 import sys
@@ -21,6 +22,7 @@ __all__ = [
     "ModelBusy",
     "ModelError",
     "ModelUnavailable",
+    "PluginConfiguration",
 ]
 
 if not (hasattr(pm.hook, "register_embedding_models") and pm.hook.register_embedding_models.has_spec()):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from datasette import hookimpl
 
-from datasette_embeddings import EmbeddingModel, EmbedError, ModelUnavailable
+from datasette_embeddings import EmbeddingModel, ModelUnavailable, PluginConfiguration
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datasette_embed_sentence_transformers import SentenceTransformerModel
 
 PLUGIN = "datasette-embed-jina"
+CONFIGURATION = PluginConfiguration(PLUGIN)
 LOCAL_V3 = "jinaai/jina-embeddings-v3-hf"
 API = "jina-api/"  # before the names of the models behind it
 RETRIEVAL = "retrieval.passage"
@@ -33,6 +34,7 @@ TOKENS = 8192
 TOGETHER = 8  # contents that go through a local model at once: of 8,192 tokens each, more would need gigabytes
 API_KEYS = ("name", "id", "aliases", "task", "truncate_dim")
 SETTINGS = ("name", "path", "device", "dtype", "truncate_dim", "trust_remote_code")  # of sentence-transformers' plugin
+LOCAL_KEYS = ("id", "aliases", "task", *SETTINGS)
 CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(("id", "name", "path", "device"), ("a text", lambda v: isinstance(v, str) and v != "")),
     "task": ("a text", lambda v: isinstance(v, str)),
@@ -46,7 +48,7 @@ CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
 @hookimpl
 def register_embedding_models(register, datasette):
     config = datasette.plugin_config(PLUGIN) or {}
-    _check_keys(config, ("api", "local"), "it")
+    CONFIGURATION.check_keys(config, ("api", "local"), "it")
     models: dict[str, tuple[EmbeddingModel, tuple[str, ...]]] = {
         f"{API}{name}": (JinaAPI(f"{API}{name}", name, task, dimensions), (alias,))
         for name, (dimensions, task, alias) in PRESETS.items()
@@ -61,9 +63,9 @@ def register_embedding_models(register, datasette):
 
 
 def _of_the_api(entries: Any) -> Iterator[tuple[JinaAPI, list[str] | None]]:
-    for where, entry in _checked(entries, "api", API_KEYS):
+    for where, entry in CONFIGURATION.entries(entries, "api", {key: CHECKS[key] for key in API_KEYS}):
         if "name" not in entry:
-            raise _wrong(where, "needs the name of a model")
+            raise CONFIGURATION.wrong(where, "needs the name of a model")
         name, truncate_dim = entry["name"], entry.get("truncate_dim")
         usual_dimensions, usual_task, _ = PRESETS.get(name, (None, RETRIEVAL, None))
         task, model_id = entry.get("task", usual_task), entry.get("id", f"{API}{name}")
@@ -71,41 +73,16 @@ def _of_the_api(entries: Any) -> Iterator[tuple[JinaAPI, list[str] | None]]:
 
 
 def _local(entries: Any) -> Iterator[tuple[JinaLocal, list[str] | None]]:
-    for where, entry in _checked(entries, "local", ("id", "aliases", "task", *SETTINGS)):
+    for where, entry in CONFIGURATION.entries(entries, "local", {key: CHECKS[key] for key in LOCAL_KEYS}):
         if ("name" in entry) == ("path" in entry):
-            raise _wrong(where, "needs either name (on the hub) or path (a folder)")
+            raise CONFIGURATION.wrong(where, "needs either name (on the hub) or path (a folder)")
         if "path" in entry and "id" not in entry:
-            raise _wrong(f"{where}.id", "is needed where the model is given by its path")
+            raise CONFIGURATION.wrong(f"{where}.id", "is needed where the model is given by its path")
         settings = {key: entry[key] for key in SETTINGS if key in entry}
         yield (
             JinaLocal(entry.get("id", entry.get("name")), settings, entry.get("task", RETRIEVAL)),
             entry.get("aliases"),
         )
-
-
-def _checked(entries: Any, key: str, keys: tuple[str, ...]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each entry of a list in the configuration, with its place, checked as far as each key goes by itself."""
-    if not isinstance(entries, list):
-        raise _wrong(key, f"must be a list, not {entries!r}")
-    for number, entry in enumerate(entries):
-        _check_keys(entry, keys, f"{key}[{number}]")
-        for name, value in entry.items():
-            wanted, is_right = CHECKS[name]
-            if not is_right(value):
-                raise _wrong(f"{key}[{number}].{name}", f"must be {wanted}, not {value!r}")
-        yield f"{key}[{number}]", entry
-
-
-def _check_keys(entry: Any, keys: tuple[str, ...], where: str) -> None:
-    if not isinstance(entry, dict):
-        raise _wrong(where, f"must be an object, not {entry!r}")
-    for key in entry:
-        if key not in keys:
-            raise _wrong(where, f"has the key {key!r}, which is not one of {', '.join(keys)}")
-
-
-def _wrong(where: str, complaint: str) -> EmbedError:
-    return EmbedError(f"In the configuration of the plugin {PLUGIN}, {where} {complaint}")
 
 
 def query_task(task: str) -> str:

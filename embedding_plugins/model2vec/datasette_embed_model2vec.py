@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from datasette import hookimpl
 
-from datasette_embeddings import EmbeddingModel, EmbedError, ModelUnavailable
+from datasette_embeddings import EmbeddingModel, ModelUnavailable, PluginConfiguration
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,14 +32,15 @@ CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
 
 @hookimpl
 def register_embedding_models(register, datasette):
-    config = datasette.plugin_config(PLUGIN) or {}
-    _check_keys(config, ("models",), "it")
+    config, configuration = datasette.plugin_config(PLUGIN) or {}, PluginConfiguration(PLUGIN)
+    configuration.check_keys(config, ("models",), "it")
     register(WordLlama(), aliases=("wordllama",))
-    models = config.get("models", [])
-    if not isinstance(models, list):
-        raise _bad("models", f"must be a list, not {models!r}")
-    for number, entry in enumerate(models):
-        settings = _settings(entry, f"models[{number}]")
+    for where, entry in configuration.entries(config.get("models", []), "models", CHECKS):
+        if ("name" in entry) == ("path" in entry):
+            raise configuration.wrong(where, "needs either name (on the hub) or path (a folder)")
+        if "path" in entry and "id" not in entry:
+            raise configuration.wrong(f"{where}.id", "is needed where the model is given by its path")
+        settings = Settings(**{key: value for key, value in entry.items() if key not in ("id", "aliases")})
         register(Model2Vec(entry.get("id", settings.name), settings), aliases=tuple(entry.get("aliases", ())))
 
 
@@ -50,31 +51,6 @@ class Settings:
     name: str | None = None  # on the hub
     path: str | None = None  # a folder that model2vec or sentence-transformers saved
     truncate_dim: int | None = None
-
-
-def _settings(entry: Any, where: str) -> Settings:
-    _check_keys(entry, tuple(CHECKS), where)
-    for key, value in entry.items():
-        wanted, check = CHECKS[key]
-        if not check(value):
-            raise _bad(f"{where}.{key}", f"must be {wanted}, not {value!r}")
-    if ("name" in entry) == ("path" in entry):
-        raise _bad(where, "needs either name (on the hub) or path (a folder)")
-    if "path" in entry and "id" not in entry:
-        raise _bad(f"{where}.id", "is needed where the model is given by its path")
-    return Settings(**{key: value for key, value in entry.items() if key not in ("id", "aliases")})
-
-
-def _check_keys(entry: Any, keys: tuple[str, ...], where: str) -> None:
-    if not isinstance(entry, dict):
-        raise _bad(where, f"must be an object, not {entry!r}")
-    for key in entry:
-        if key not in keys:
-            raise _bad(where, f"has the key {key!r}, which is not one of {', '.join(keys)}")
-
-
-def _bad(where: str, complaint: str) -> EmbedError:
-    return EmbedError(f"In the configuration of the plugin {PLUGIN}, {where} {complaint}")
 
 
 class Static(EmbeddingModel):

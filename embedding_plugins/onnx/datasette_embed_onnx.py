@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from datasette import hookimpl
 
-from datasette_embeddings import EmbeddingModel, EmbedError, ModelUnavailable
+from datasette_embeddings import EmbeddingModel, ModelUnavailable, PluginConfiguration
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,31 +28,28 @@ RUN_TOKENS = 1024  # in one run of the graph, filled up ones included; 4096 took
 UNLIMITED = 10**9  # tokens; transformers writes 10**30
 POOLINGS = ("mean", "cls", "max", "lasttoken")
 
-KEYS = {
-    **dict.fromkeys(("id", "path", "file", "query_prompt", "document_prompt"), "a text"),
-    **dict.fromkeys(("aliases", "providers"), "a list of texts"),
-    **dict.fromkeys(("threads", "truncate_dim"), "a whole number above 0"),
-}
-KINDS: dict[str, Callable[[Any], bool]] = {
-    "a text": lambda v: isinstance(v, str),
-    "a list of texts": lambda v: isinstance(v, list) and all(isinstance(part, str) for part in v),
-    "a whole number above 0": lambda v: type(v) is int and v > 0,
+CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    **dict.fromkeys(
+        ("id", "path", "file", "query_prompt", "document_prompt"), ("a text", lambda v: isinstance(v, str))
+    ),
+    **dict.fromkeys(
+        ("aliases", "providers"),
+        ("a list of texts", lambda v: isinstance(v, list) and all(isinstance(part, str) for part in v)),
+    ),
+    **dict.fromkeys(("threads", "truncate_dim"), ("a whole number above 0", lambda v: type(v) is int and v > 0)),
 }
 
 
 @hookimpl
 def register_embedding_models(register, datasette):
-    config = datasette.plugin_config(PLUGIN) or {}
-    _check_keys(config, ("models",), "it")
+    config, configuration = datasette.plugin_config(PLUGIN) or {}, PluginConfiguration(PLUGIN)
+    configuration.check_keys(config, ("models",), "it")
     if minilm := packaged_minilm():
         register(OnnxModel(MINILM, minilm), aliases=("minilm-int8",))
-    models = config.get("models", [])
-    if not isinstance(models, list):
-        raise _bad("models", f"must be a list, not {models!r}")
-    for number, entry in enumerate(models):
-        settings = _settings(entry, f"models[{number}]")
+    for where, entry in configuration.entries(config.get("models", []), "models", CHECKS):
         if not {"id", "path"} <= entry.keys():
-            raise _bad(f"models[{number}]", "needs id and path")
+            raise configuration.wrong(where, "needs id and path")
+        settings = Settings(**{key: value for key, value in entry.items() if key not in ("id", "aliases")})
         register(OnnxModel(entry["id"], settings), aliases=tuple(entry.get("aliases", ())))
 
 
@@ -67,26 +64,6 @@ class Settings:
     query_prompt: str | None = None  # None: the one in the model's own files, if any; "": none
     document_prompt: str | None = None
     truncate_dim: int | None = None
-
-
-def _settings(entry: Any, where: str) -> Settings:
-    _check_keys(entry, tuple(KEYS), where)
-    for key, value in entry.items():
-        if not KINDS[KEYS[key]](value):
-            raise _bad(f"{where}.{key}", f"must be {KEYS[key]}, not {value!r}")
-    return Settings(**{key: value for key, value in entry.items() if key not in ("id", "aliases")})
-
-
-def _check_keys(entry: Any, keys: tuple[str, ...], where: str) -> None:
-    if not isinstance(entry, dict):
-        raise _bad(where, f"must be an object, not {entry!r}")
-    for key in entry:
-        if key not in keys:
-            raise _bad(where, f"has the key {key!r}, which is not one of {', '.join(keys)}")
-
-
-def _bad(where: str, complaint: str) -> EmbedError:
-    return EmbedError(f"In the configuration of the plugin {PLUGIN}, {where} {complaint}")
 
 
 class OnnxModel(EmbeddingModel):

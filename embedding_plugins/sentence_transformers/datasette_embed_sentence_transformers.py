@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from datasette import hookimpl
 
-from datasette_embeddings import EmbeddingModel, EmbedError, ModelUnavailable
+from datasette_embeddings import EmbeddingModel, ModelUnavailable, PluginConfiguration
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,46 +64,28 @@ class Settings:
     trust_remote_code: bool = False
 
 
-@dataclass(frozen=True)
-class Configuration:
-    """The checks of a plugin's configuration: what is wrong is an EmbedError that names the plugin and the key."""
-
-    plugin: str
+class Configuration(PluginConfiguration):
+    """The checks of a configuration that names models of the sentence-transformers library."""
 
     def models(self, entries: Any, keys: tuple[str, ...] = tuple(CHECKS)) -> Iterator[tuple[str, Any, Settings]]:
         """The id, the aliases and the settings of each entry of the list `models`."""
-        if not isinstance(entries, list):
-            raise self.wrong("models", f"must be a list, not {entries!r}")
-        for number, entry in enumerate(entries):
-            settings = self.settings(entry, keys, f"models[{number}]")
+        for where, entry in self.entries(entries, "models", {key: CHECKS[key] for key in keys}):
+            settings = self._settings(entry, where)
             if (settings.name is None) == (settings.path is None):
-                raise self.wrong(f"models[{number}]", "needs either name (on the hub) or path (a folder)")
+                raise self.wrong(where, "needs either name (on the hub) or path (a folder)")
             if settings.path and "id" not in entry:
-                raise self.wrong(f"models[{number}].id", "is needed where the model is given by its path")
+                raise self.wrong(f"{where}.id", "is needed where the model is given by its path")
             yield entry.get("id", settings.name), tuple(entry.get("aliases", ())), settings
 
     def settings(self, entry: Any, keys: tuple[str, ...], where: str) -> Settings:
         """The settings of one model, whose entry may have these keys."""
-        self.check_keys(entry, keys, where)
-        for key, value in entry.items():
-            wanted, check = CHECKS[key]
-            if not check(value):
-                raise self.wrong(f"{where}.{key}", f"must be {wanted}, not {value!r}")
+        self.check(entry, {key: CHECKS[key] for key in keys}, where)
+        return self._settings(entry, where)
+
+    def _settings(self, entry: dict[str, Any], where: str) -> Settings:
         if entry.get("backend", "torch") != "torch" and entry.get("dtype", "auto") != "auto":
             raise self.wrong(f"{where}.dtype", "works only with the backend torch")
         return Settings(**{key: value for key, value in entry.items() if key not in ("id", "aliases")})
-
-    def check_keys(self, entry: Any, keys: tuple[str, ...], where: str) -> None:
-        """Refuse what is no object, and keys that mean nothing."""
-        if not isinstance(entry, dict):
-            raise self.wrong(where, f"must be an object, not {entry!r}")
-        for key in entry:
-            if key not in keys:
-                raise self.wrong(where, f"has the key {key!r}, which is not one of {', '.join(keys)}")
-
-    def wrong(self, where: str, complaint: str) -> EmbedError:
-        """The error to raise."""
-        return EmbedError(f"In the configuration of the plugin {self.plugin}, {where} {complaint}")
 
 
 class SentenceTransformerModel(EmbeddingModel):
