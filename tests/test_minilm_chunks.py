@@ -10,8 +10,8 @@ from datasette_embeddings.engine.vectors import encode
 pytestmark = pytest.mark.minilm
 
 LEDGER = "\n\n".join(
-    f"Page {page} of the ledger lists the ships that came into the harbour in the {week}th week of the year, where each "
-    "of them came from, under which flag, how many tons it carried and what the captain paid to the customs house."
+    f"Page {page} of the ledger lists the ships that came into the harbour in the {week}th week of the year, where "
+    "each of them came from, under which flag, how many tons it carried and what the captain paid to the customs house."
     for page, week in enumerate(range(20, 50), 1)
 )
 BREAD = "Knead the dough, let it rise for an hour, and put the loaf into a hot oven until its crust is brown."
