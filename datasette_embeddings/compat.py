@@ -151,11 +151,20 @@ async def tables_allowed(datasette, actor, action: str) -> set[tuple[str, str]] 
     return found
 
 
-async def table_config(datasette, database: str, table: str) -> dict[str, Any]:
-    """What is configured for a table, such as its `fts_table`."""
-    found = datasette.table_config if hasattr(datasette, "table_config") else datasette.table_metadata
-    config = found(database, table)
-    return await config if inspect.isawaitable(config) else config
+def full_text(datasette, database: str, table: str, request=None) -> dict[str, str | None]:
+    """The `table` and `column` of a table's full-text index, as far as its `fts_table` and `fts_pk` are configured.
+
+    0.65 lets the address of a page say others; 1.0 refuses them.
+    """
+    if Action is None:
+        config = datasette.table_metadata(database, table)
+    else:  # not table_config(): an SQL function cannot await it
+        config = datasette.config or {}
+        for level in ("databases", database, "tables", table):
+            config = config.get(level) or {}
+    given = request.args if Action is None and request is not None else {}
+    names = {"table": "fts_table", "column": "fts_pk"}
+    return {part: given.get(f"_{name}") or config.get(name) for part, name in names.items()}
 
 
 async def expand_foreign_keys(datasette, actor, database: str, table: str, column: str, values: list) -> dict:
@@ -188,6 +197,11 @@ async def display_rows(datasette, request, database: str, table: str, columns: I
 def has_slots() -> bool:
     """True where Datasette has places for plugins at the top of its pages."""
     return Action is not None
+
+
+def query_url(datasette, database: str) -> str:
+    """The page on which one runs SQL; from the database's address 1.0 would send on all that follows it."""
+    return datasette.urls.database(database) + ("" if Action is None else "/-/query")
 
 
 def table_templates(kind: str, database: str, table: str) -> list[str]:

@@ -7,6 +7,7 @@ import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable
 
+from . import compat
 from .engine.collections import get_collection
 from .engine.errors import EmbedError
 from .searching import check_query, check_weights, model_of, searcher
@@ -82,6 +83,7 @@ class SearchFunctions:
     def _search(self, kind: str, name: str, query: object, k: int, among: str | None) -> str:
         # On first use: it comes with numpy.
         from .engine.search import listed, parse_key, search_both
+        from .engine.search.words import required_index
 
         search = searcher(self.datasette, self.database, self.conn, str(name))
         only = None if among is None else listed(search.source, among)
@@ -92,7 +94,9 @@ class SearchFunctions:
             if kind == "search":
                 matches = search.nearest(vector, k, among=only)
             elif isinstance(query, str):
-                matches = search_both(search, query, vector, k, among=only)
+                configured = compat.full_text(self.datasette, self.database, search.source.name)
+                index = required_index(self.conn, search.source, **configured)
+                matches = search_both(search, query, vector, k, among=only, index=index)
             else:
                 raise EmbedError("embed_hybrid() takes a text: words are searched for too")
         return json.dumps([match.as_json(search.source) for match in matches], ensure_ascii=False)

@@ -143,6 +143,20 @@ async def test_hybrid(make_datasette, tmp_path):
             assert (match["id"], match["ranks"]["words"], set(match["ranks"])) == (2, 1, {"words", "meaning"})
 
 
+async def test_hybrid_by_a_configured_index(make_datasette, tmp_path):
+    """embed_hybrid() goes by the full-text table, and the column, that are configured."""
+    script = (
+        "create table notes (id text primary key, number integer, body text); create virtual table w using fts5(body);"
+        "insert into w (rowid, body) values (7, 'swift birds')"
+    )
+    path = make_file(tmp_path / "data.db", script, notes=[("a", 6, "a bb"), ("b", 7, "a bb")])
+    embed(path, "notes", ["body"], WordLengths())
+    config = {"databases": {"data": {"tables": {"notes": {"fts_table": "w", "fts_pk": "number"}}}}}
+    database = make_datasette(path, models=[WordLengths()], config=config).get_database("data")
+    rows = (await database.execute("select embed_hybrid('notes', 'swift', 1)")).rows
+    assert [(match["id"], match["ranks"]["words"]) for match in json.loads(rows[0][0])] == [("b", 1)]
+
+
 async def test_a_model_that_got_other_weights(make_datasette, tmp_path, caplog):
     """Its query vectors cannot be compared with what is stored: a sentence instead of matches that mean nothing."""
     path = make_file(tmp_path / "other.db", "create table notes (id integer primary key, body)", notes=[(1, "a bc")])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from ..engine.identifiers import quote
 from ..engine.models import embed_contents
 from ..engine.search import Among, Match, Searcher, one_state, passages, search_both, search_words
 from ..engine.search.matches import check_count
-from ..engine.search.words import required_index
+from ..engine.search.words import FullText, required_index
 from ..engine.tables import SourceTable, source_table
 from ..engine.vectors import encode
 from ..searching import check_weights, model_of, searcher
@@ -34,7 +33,7 @@ class Ground:
     columns: tuple[str, ...]  # that are shown
     chosen: bool  # whether somebody named them
     among: Among | None
-    index: str | None  # for words
+    index: FullText | None  # for words
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -87,8 +86,7 @@ def _ground(conn: sqlite3.Connection, datasette, database: str, asked: Asked) ->
     source = source_table(conn, collection.table)
     index = None
     if asked.mode != MEANING:
-        configured = asyncio.run(compat.table_config(datasette, database, source.name)).get("fts_table")
-        index = configured or required_index(conn, source)
+        index = required_index(conn, source, **compat.full_text(datasette, database, source.name))
     columns, among = _columns(source, asked.columns), _among(conn, source, asked.where)
     return Ground(collection, source, columns, bool(asked.columns), among, index)
 

@@ -114,10 +114,11 @@ def test_both(embed, worded):
 
 
 def test_a_configured_full_text_table(embed, worded, tmp_path, execute):
-    """--config names the index as it does for a server."""
-    execute(worded, "create table words as select id, word from notes", "create virtual table w using fts5(word)")
-    execute(worded, "insert into w (rowid, word) select rowid, 'fly' from notes where id = 'e'", "drop table notes_fts")
-    config = {"databases": {"points": {"tables": {"notes": {"fts_table": "w"}}}}}
+    """--config names the index, and the column by which it is joined, as it does for a server."""
+    execute(worded, "alter table notes add column number", "update notes set number = rowid + 100")
+    execute(worded, "create virtual table w using fts5(word)", "drop table notes_fts")
+    execute(worded, "insert into w (rowid, word) select number, 'fly' from notes where id = 'e'")
+    config = {"databases": {"points": {"tables": {"notes": {"fts_table": "w", "fts_pk": "number"}}}}}
     (tmp_path / "datasette.json").write_text(json.dumps(config))
     args = ("search", worded, "notes", "fly", "--mode", "words", "-f", "nl")
     (line,) = shown(embed, *args, "--config", tmp_path / "datasette.json")

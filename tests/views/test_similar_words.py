@@ -107,17 +107,69 @@ async def test_words_without_a_model(make_datasette, path):
     assert len((await get_json(datasette, SIMILAR + ".json?q=bread&_mode=words"))["matches"]) == 2
 
 
-async def test_a_configured_index(make_datasette, path):
-    """`fts_table` in the table's configuration is believed, as Datasette believes it."""
+@pytest.fixture
+def elsewhere(path):
+    """The same notes, the words of which are in an index that does not say so and counts from 101."""
     with closing(sqlite3.connect(path)) as conn, conn:
         conn.execute("drop table notes_fts")
+        conn.execute("alter table notes add column number integer")
+        conn.execute("update notes set number = id + 100")
         conn.execute("create virtual table elsewhere using fts5(body)")
-        conn.execute("insert into elsewhere (rowid, body) select id, body from notes")
-    datasette = make_datasette(path, models=[WordLengths()])
-    assert (await get(datasette, SIMILAR + ".json?q=x&_mode=words")).status_code == 400
-    config = {"databases": {"data": {"tables": {"notes": {"fts_table": "elsewhere"}}}}}
+        conn.execute("insert into elsewhere (rowid, body) select number, body from notes")
+    return path
+
+
+def configured(**table):
+    return {"databases": {"data": {"tables": {"notes": table}}}}
+
+
+async def ids(datasette, arguments):
+    return [match["row"]["id"] for match in (await get_json(datasette, f"{SIMILAR}.json?{arguments}"))["matches"]]
+
+
+@pytest.mark.parametrize("mode", ["words", "both"])
+async def test_a_configured_index(make_datasette, elsewhere, mode):
+    """`fts_table` and `fts_pk` in the table's configuration are believed, as Datasette believes them."""
+    datasette = make_datasette(elsewhere, models=[WordLengths()])
+    data = await get_json(datasette, f"{SIMILAR}.json?q=x&_mode={mode}", status=400)
+    assert data["error"] == "notes has no full-text index that you may see to search it by words"
+    config = configured(fts_table="elsewhere", fts_pk="number")
+    datasette = make_datasette(elsewhere, models=[WordLengths()], config=config)
+    data = await get_json(datasette, f"{SIMILAR}.json?q=oil&_mode={mode}")
+    assert {match["row"]["id"] for match in data["matches"] if "words" in match["ranks"]} == {2, 3}
+
+
+async def test_the_index_of_the_table_page(make_datasette, elsewhere):
+    """The words find the rows that ?_search= finds, also where the address names the index, as 0.65 lets it."""
+    config = configured(fts_table="elsewhere", fts_pk="number")
+    datasette = make_datasette(elsewhere, models=[WordLengths()], config=config)
+    given = "&_fts_table=elsewhere&_fts_pk=number"
+    assert sorted(await ids(datasette, "q=oil&_mode=words" + given)) == [2, 3]
+    assert sorted(await ids(datasette, "row=1&_search=oil" + given)) == [2, 3]
+    datasette = make_datasette(elsewhere, models=[WordLengths()])
+    status = (await get(datasette, f"/data/notes.json?_search=oil{given}")).status_code
+    assert (await get(datasette, f"{SIMILAR}.json?q=oil&_mode=words{given}")).status_code == status
+    if status == 200:  # 0.65
+        assert sorted(await ids(datasette, "q=oil&_mode=words" + given)) == [2, 3]
+        for wrong in ("_fts_table=notes", "_fts_table=elsewhere&_fts_pk=nosuch", "_fts_table=nosuch"):
+            assert (await get(datasette, f"{SIMILAR}.json?q=oil&_mode=words&{wrong}")).status_code == 400
+
+
+@pytest.mark.parametrize("table", [{"fts_table": "nosuch"}, {"fts_table": "elsewhere", "fts_pk": "nosuch"}])
+async def test_an_index_that_is_configured_wrong(make_datasette, elsewhere, table):
+    """A search by words says what is wrong, and all others are as before."""
+    datasette = make_datasette(elsewhere, models=[WordLengths()], config=configured(**table))
+    assert "nosuch" in (await get_json(datasette, SIMILAR + ".json?q=oil&_mode=words", status=400))["error"]
+    assert len(await ids(datasette, "q=oil")) == 3
+    assert (await get(datasette, SIMILAR)).status_code == 200
+
+
+async def test_an_index_that_one_may_not_see(make_datasette, path):
+    """The words of a table are not told to who may not see its index."""
+    config = {"databases": {"data": {"tables": {"notes_fts": {"allow": False}}}}}
     datasette = make_datasette(path, models=[WordLengths()], config=config)
-    assert len((await get_json(datasette, SIMILAR + ".json?q=oil&_mode=words"))["matches"]) == 2
+    assert "that you may see" in (await get_json(datasette, SIMILAR + ".json?q=oil&_mode=words", status=400))["error"]
+    assert 'name="_mode"' not in (await get(datasette, SIMILAR)).text
 
 
 def test_ordinals():

@@ -8,7 +8,7 @@ from dataclasses import replace
 from .among import Among
 from .matches import Key, Match, check_count, sort_key
 from .meaning import Searcher
-from .words import ranked, required_index
+from .words import FullText, ranked, required_index
 
 RANK_CONSTANT = 60  # Cormack, Clarke and Büttcher 2009, "Reciprocal rank fusion": a first place counts 1/61
 POOL = 10  # times the matches asked for are taken from each ranking
@@ -16,7 +16,7 @@ MEANING, WORDS = "meaning", "words"
 
 
 def search_words(
-    searcher: Searcher, text: str, k: int = 10, *, among: Among | None = None, index: str | None = None
+    searcher: Searcher, text: str, k: int = 10, *, among: Among | None = None, index: FullText | None = None
 ) -> list[Match]:
     """The k rows that a full-text index ranks best; they have no score."""
     index = index or required_index(searcher.conn, searcher.source)
@@ -31,7 +31,7 @@ def search_both(
     k: int = 10,
     *,
     among: Among | None = None,
-    index: str | None = None,
+    index: FullText | None = None,
 ) -> list[Match]:
     """The k rows best by the sum of 1 / (60 + rank) over both rankings; each says where which ranking had it."""
     k = check_count(k)

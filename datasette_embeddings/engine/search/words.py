@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import EmbedError
 from ..identifiers import quote
-from ..tables import SourceTable
+from ..tables import ROWID_NAMES, SourceTable
 from . import bm25
 from .among import Among
 from .matches import Key
@@ -21,27 +21,42 @@ _OPTION = r"""\b{}\s*=\s*(?:"((?:[^"]|"")*)"|'((?:[^']|'')*)'|`([^`]*)`|\[([^\]]
 
 
 @dataclass(frozen=True)
-class _Index:
-    """A full-text table: what it is, and the column of the source that its rowids are."""
+class FullText:
+    """A full-text table and, where somebody says so, the column of the source that its rowids are."""
 
-    name: str
+    table: str
+    column: str | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a full-text index reads a query."""
+
+    table: str
     version: int  # 3, 4 or 5
-    column: str
+    column: str  # of the source, that the index's rowids are
+    query: str | None  # in the index's own language; None where there is no word to search for
 
 
-def find_index(conn: sqlite3.Connection, source: SourceTable) -> str | None:
-    """The full-text table of a source table, if it has one and rows by which it can be joined."""
-    if source.rowid is None:
+def find_index(
+    conn: sqlite3.Connection, source: SourceTable, table: str | None = None, column: str | None = None
+) -> FullText | None:
+    """The full-text table of a source table: that which is named, else its own if it can be joined by its rowids."""
+    if table is not None:
+        return FullText(table, column)
+    if source.rowid is None and column is None:
         return None
     for name, sql in _full_text_tables(conn):
         if source.name.lower() in (name.lower(), (_option(sql, "content") or "").lower()):
-            return name
+            return FullText(name, column)
     return None
 
 
-def required_index(conn: sqlite3.Connection, source: SourceTable) -> str:
-    """The full-text table, or an error that says how to make one."""
-    index = find_index(conn, source)
+def required_index(
+    conn: sqlite3.Connection, source: SourceTable, table: str | None = None, column: str | None = None
+) -> FullText:
+    """What find_index() finds, or an error that says how to make one."""
+    index = find_index(conn, source, table, column)
     if index is None:
         raise EmbedError(
             f"{source.name} has no full-text index, so it cannot be searched by words: "
@@ -51,29 +66,35 @@ def required_index(conn: sqlite3.Connection, source: SourceTable) -> str:
 
 
 def ranked(
-    conn: sqlite3.Connection, source: SourceTable, index: str, text: str, limit: int, among: Among | None = None
+    conn: sqlite3.Connection, source: SourceTable, index: FullText, text: str, limit: int, among: Among | None = None
 ) -> list[Key]:
     """Keys of the rows that the words are in, best first; what is no valid FTS query is searched word by word."""
-    found = _described(conn, source, index)
-    *tried, words = _queries(text)
-    for query in tried:
-        try:
-            return _matching(conn, source, found, query, limit, among)
-        except sqlite3.OperationalError as error:
-            if "interrupted" in str(error):
-                raise
-    return _matching(conn, source, found, words, limit, among) if words else []
+    reading = read_query(conn, source, index, text)
+    return [] if reading.query is None else _matching(conn, source, reading, limit, among)
 
 
-def _queries(text: str) -> list[str]:
-    """What to search for: the text as it is where it may be FTS's own language, and any of its words."""
+def read_query(conn: sqlite3.Connection, source: SourceTable, index: FullText, text: str) -> Reading:
+    """What is searched for: the text as it is where that is FTS's own language, else any of its words."""
+    reading = _described(conn, source, index)
     words = list(dict.fromkeys(_WORD.findall(text)))[:MOST_WORDS]
-    escaped = " OR ".join(f'"{word}"' for word in words)
-    return [escaped] if not words or _PLAIN.fullmatch(text) else [text, escaped]
+    escaped = " OR ".join(f'"{word}"' for word in words) or None
+    if not words or _PLAIN.fullmatch(text) or not _is_syntax(conn, reading.table, text):
+        return replace(reading, query=escaped)
+    return replace(reading, query=text)
+
+
+def _is_syntax(conn: sqlite3.Connection, table: str, text: str) -> bool:
+    try:
+        conn.execute(f"select 1 from {quote(table)} as i where i.{quote(table)} match ? limit 1", (text,)).fetchone()
+    except sqlite3.OperationalError as error:
+        if "interrupted" in str(error):
+            raise
+        return False
+    return True
 
 
 def _matching(
-    conn: sqlite3.Connection, source: SourceTable, index: _Index, query: str, limit: int, among: Among | None
+    conn: sqlite3.Connection, source: SourceTable, index: Reading, limit: int, among: Among | None
 ) -> list[Key]:
     keys = ", ".join(f"t.{quote(key.name)}" for key in source.keys)
     column = f"t.{quote(index.column)}"
@@ -81,29 +102,36 @@ def _matching(
     if among is not None:
         only = f" and {column} in ({among.joined(source, source.name, column, stored=False)})"
     rows = conn.execute(
-        f"select {keys} from {quote(index.name)} as i join {quote(source.name)} as t on {column} = i.rowid"
-        f" where i.{quote(index.name)} match :embed_query{only}"
+        f"select {keys} from {quote(index.table)} as i join {quote(source.name)} as t on {column} = i.rowid"
+        f" where i.{quote(index.table)} match :embed_query{only}"
         f" order by {_rank(conn, index)}, i.rowid limit :embed_limit",
-        {"embed_query": query, "embed_limit": limit, **(among.parameters if among else {})},
+        {"embed_query": index.query, "embed_limit": limit, **(among.parameters if among else {})},
     ).fetchall()
     return [tuple(row) for row in rows]
 
 
-def _rank(conn: sqlite3.Connection, index: _Index) -> str:
+def _rank(conn: sqlite3.Connection, index: Reading) -> str:
     if index.version == 5:
         return "i.rank"
     bm25.register(conn)
     asked, has_lengths = ("pcnalx", 1) if index.version == 4 else ("pcx", 0)
-    return f"{bm25.NAME}(matchinfo(i.{quote(index.name)}, '{asked}'), {has_lengths})"
+    return f"{bm25.NAME}(matchinfo(i.{quote(index.table)}, '{asked}'), {has_lengths})"
 
 
-def _described(conn: sqlite3.Connection, source: SourceTable, name: str) -> _Index:
-    for known, sql in _full_text_tables(conn):
-        if known.lower() == name.lower():
+def _described(conn: sqlite3.Connection, source: SourceTable, index: FullText) -> Reading:
+    for name, sql in _full_text_tables(conn):
+        if name.lower() == index.table.lower():
             version = re.search(r"\busing\s+[\"'`\[]?fts(\d)", sql, re.IGNORECASE)
-            column = _option(sql, "content_rowid") or source.rowid
-            return _Index(known, int(version[1]) if version else 5, str(column))
-    raise EmbedError(f"{name} is no full-text table, so {source.name} cannot be searched by words with it")
+            column = index.column or _option(sql, "content_rowid") or source.rowid or ROWID_NAMES[0]
+            _check_column(source, name, column)
+            return Reading(name, int(version[1]) if version else 5, column, None)
+    raise EmbedError(f"{index.table} is no full-text table, so {source.name} cannot be searched by words with it")
+
+
+def _check_column(source: SourceTable, index: str, column: str) -> None:
+    known = [name.lower() for name in source.names]
+    if column.lower() not in (known if source.rowid is None else [*known, *ROWID_NAMES]):
+        raise EmbedError(f"{source.name} has no column {column!r} by which its full-text table {index} could be joined")
 
 
 def _full_text_tables(conn: sqlite3.Connection) -> list[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from datasette.utils import sqlite_timelimit, urlsafe_components
@@ -13,6 +13,7 @@ from ...engine.collections import Collection, list_collections
 from ...engine.errors import EmbedError, NotFound
 from ...engine.identifiers import quote
 from ...engine.tables import SourceTable, source_table
+from ...permissions import may_view_table
 from ...search_turns import turns_of
 from ...searching import check_query, searcher
 from ..visit import Visit
@@ -22,6 +23,7 @@ from .vectors import vector_of
 
 if TYPE_CHECKING:
     from ...engine.search import Match
+    from ...engine.search.words import FullText
 
 Key = tuple[object, ...]
 
@@ -33,7 +35,7 @@ class Ground:
     source: SourceTable
     collections: tuple[Collection, ...]
     collection: Collection
-    index: str | None
+    index: FullText | None
     columns: tuple[str, ...]  # that are shown, the rowid first where it is the key
 
 
@@ -50,7 +52,7 @@ class Found:
 async def ground_of(visit: Visit, name: str | None) -> Ground:
     """What a search of this table goes over; NotFound where the table has no such collection."""
     table = str(visit.table)
-    configured = (await compat.table_config(visit.datasette, visit.database.name, table)).get("fts_table")
+    configured = compat.full_text(visit.datasette, visit.database.name, table, visit.request)
     columns = await visit.database.table_columns(table)
 
     def look(conn: sqlite3.Connection) -> Ground:
@@ -60,9 +62,15 @@ async def ground_of(visit: Visit, name: str | None) -> Ground:
         collection = chosen(found, table, name)
         source = source_table(conn, table)
         shown = ["rowid", *columns] if source.keys[0].name == "rowid" else columns
-        return Ground(source, found, collection, configured or find_index(conn, source), tuple(shown))
+        return Ground(source, found, collection, find_index(conn, source, **configured), tuple(shown))
 
-    return await visit.database.execute_fn(look)
+    ground = await visit.database.execute_fn(look)
+    return ground if await _may_see(visit, ground.index) else replace(ground, index=None)
+
+
+async def _may_see(visit: Visit, index: FullText | None) -> bool:
+    """Whether the actor may see the full-text table, which may hold the words of other tables than this one."""
+    return index is None or await may_view_table(visit.datasette, visit.actor, visit.database.name, index.table)
 
 
 def chosen(collections: tuple[Collection, ...], table: str, name: str | None) -> Collection:
@@ -81,7 +89,7 @@ def chosen(collections: tuple[Collection, ...], table: str, name: str | None) ->
 async def find(visit: Visit, ground: Ground, filtering: Filtering, search: Search) -> Found:
     """The matches of the search among the rows that the filters leave."""
     if search.mode in (WORDS, BOTH) and ground.index is None:
-        raise EmbedError(f"{ground.source.name} has no full-text index, so it cannot be searched by words")
+        raise EmbedError(f"{ground.source.name} has no full-text index that you may see to search it by words")
     by_row, text = search.row is not None, check_query(search.q) if search.q is not None else ""
     vector = None if by_row or search.mode == WORDS else await vector_of(visit, ground.collection, search)
     milliseconds = visit.datasette.setting("sql_time_limit_ms")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from datasette_embeddings.engine.access import connect
 from datasette_embeddings.engine.errors import EmbedError
 from datasette_embeddings.engine.search import Among
-from datasette_embeddings.engine.search.words import find_index, ranked, required_index
+from datasette_embeddings.engine.search.words import FullText, find_index, ranked, required_index
 from datasette_embeddings.engine.tables import source_table
 
 ROWS = [
@@ -40,9 +40,9 @@ def conn(request, tmp_path):
         yield conn
 
 
-def words(conn, text, limit=10, index=None, table="notes", among=None):
+def words(conn, text, limit=10, index=None, column=None, table="notes", among=None):
     source = source_table(conn, table)
-    return [key[0] for key in ranked(conn, source, index or required_index(conn, source), text, limit, among)]
+    return [key[0] for key in ranked(conn, source, required_index(conn, source, index, column), text, limit, among)]
 
 
 def test_any_of_the_words(conn):
@@ -144,7 +144,7 @@ def test_the_index_of_a_table_of_like_name(make):
     """`_` in a table's name is no wildcard: the index of a-b is not that of a_b."""
     conn = make('create table a_b (x); create table "a-b" (x); create virtual table w using fts5(x, content="a-b")')
     assert find_index(conn, source_table(conn, "a_b")) is None
-    assert find_index(conn, source_table(conn, "A-B")) == "w"
+    assert find_index(conn, source_table(conn, "A-B")) == FullText("w")
 
 
 def test_an_index_by_another_column(make):
@@ -168,6 +168,27 @@ def test_an_index_that_is_named(make):
     assert (words(conn, "swift", index="own"), words(conn, "swift", index="none")) == ([2], [1])
     with pytest.raises(EmbedError, match="notes is no full-text table"):
         words(conn, "swift", index="notes")
+
+
+def test_an_index_by_a_column_that_is_named(make):
+    """The column goes before what the index says of itself; without a rowid there is no other way to join it."""
+    for without in ("", "without rowid"):
+        conn = make(
+            "create table notes (id text primary key, number integer unique, body)" + without + ";"
+            "insert into notes values ('x', 2, 'one'), ('y', 1, 'two');"
+            "create virtual table w using fts5(body, content='notes', content_rowid='nosuch');"
+            "insert into w (rowid, body) values (2, 'one'), (1, 'two')"
+        )
+        assert (words(conn, "one", column="NUMBER"), words(conn, "two", index="w", column="number")) == (["x"], ["y"])
+        with pytest.raises(EmbedError, match="notes has no column 'other' by which its full-text table w could be"):
+            words(conn, "one", column="other")
+
+
+def test_an_index_by_a_rowid_that_is_not_there(make):
+    """A table without rowids is not joined by one."""
+    conn = make("create table notes (id text primary key) without rowid; create virtual table w using fts5(body)")
+    with pytest.raises(EmbedError, match="notes has no column 'rowid'"):
+        words(conn, "one", index="w")
 
 
 def test_a_full_text_table_itself(make):
