@@ -91,6 +91,5 @@ def progress_text(job: Job) -> str:
         parts.append(f"{job.rate:,.0f} rows/s" if job.rate >= 10 else f"{job.rate:.1f} rows/s")
         if job.seconds_left:
             parts.append(f"{duration(job.seconds_left)} left")
-    if job.failed:
-        parts.append(f"{job.failed:,} failed")
+    parts += [f"{number:,} {name}" for name in ("failed", "postponed") if (number := getattr(job, name))]
     return ", ".join(parts)

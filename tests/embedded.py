@@ -13,6 +13,7 @@ from datasette_embeddings.engine.access import FileAccess, connect
 from datasette_embeddings.engine.chunking import AUTOMATIC
 from datasette_embeddings.engine.collections import create_collection, define, get_collection
 from datasette_embeddings.engine.identifiers import quote
+from datasette_embeddings.engine.retries import try_all
 from datasette_embeddings.engine.running import run_job
 from datasette_embeddings.engine.vectors import decode
 
@@ -60,10 +61,13 @@ def embed(path, table, columns, model, template=None, name=None, chunking=AUTOMA
     return run(path, job, model)
 
 
-def act(path, action, name):
+def act(path, action, name, limits=jobs.NOTHING):
     """Pause, resume or cancel as a page would."""
     with closing(connect(path)) as conn:
-        return jobs.act(conn, get_collection(conn, name).id, action)
+        collection = get_collection(conn, name)
+        if action == "resume":
+            try_all(conn, collection)
+        return jobs.act(conn, collection.id, action, limits)
 
 
 def job_of(path, job):

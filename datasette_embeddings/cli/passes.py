@@ -15,7 +15,7 @@ from ..engine.collections import Collection, Definition, create_collection, ever
 from ..engine.errors import Conflict, NotFound
 from ..engine.follow.following import follow, unfollow
 from ..engine.models import EmbeddingModel
-from ..engine.retries import retry
+from ..engine.retries import retry, try_all
 from ..engine.running import run_job
 from ..engine.transactions import transaction
 from ..wording import progress_text
@@ -154,6 +154,7 @@ def go_on(
     Conflict where another process runs it, and limits are given.
     """
     with transaction(conn):
+        try_all(conn, collection)
         job = jobs.latest_job(conn, collection.id)
         unfinished = job and job.status in (jobs.PENDING, jobs.RUNNING, jobs.PAUSED)
         if job is None or not unfinished or job.kind == jobs.NOTED:  # every row was asked for

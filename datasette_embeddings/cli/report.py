@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 
+import click
+
 from ..engine import jobs
+from ..engine.access import FileAccess
 from ..engine.collections import Collection
 from ..engine.errors import EmbedError
 from ..engine.jobs import Job
@@ -20,23 +23,32 @@ def summary(collection: Collection, job: Job, seconds: float, price: float | Non
     """What was done, in one line, and where the model has a price what that cost; EmbedError for an unfinished job."""
     if job.status != jobs.FINISHED:
         raise EmbedError(_stopped(collection, job))
-    names = ("embedded", "reused", "unchanged", "empty", "failed", "removed")
+    names = ("embedded", "reused", "unchanged", "empty", "failed", "postponed", "removed")
     parts = [f"{getattr(job, name):,} {name}" for name in names if getattr(job, name)]
     rows = walked(job, job.rows_done)
     cost = "" if price is None else f"; {spent_text(job, price)}"
     return f"{collection.name}: {rows} in {duration(seconds)}: {', '.join(parts) or 'nothing to embed'}{cost}"
 
 
-def failures(conn: sqlite3.Connection, job: Job) -> str:
-    """The first rows that failed in this pass, each with its message."""
+def say_failures(access: FileAccess, job: Job) -> None:
+    """Say on stderr which rows this pass left without a vector, and why, where there are any."""
+    if job.failed or job.postponed:
+        click.echo(access.read(lambda conn: _failures(conn, job)), err=True)
+
+
+def _failures(conn: sqlite3.Connection, job: Job) -> str:
+    total = job.failed + job.postponed
     rows = conn.execute(
         "select row_key, message from _embed_errors where collection_id = ? and job_id = ? order by rowid limit ?",
         (job.collection_id, job.id, SHOWN_FAILURES),
     ).fetchall()
-    lines = [f"{counted(job.failed, 'row')} could not be embedded:"]
+    lines = [f"{counted(total, 'row')} could not be embedded:"]
     lines += [f"  {one_line(key)}: {one_line(message)[:SHOWN_CHARACTERS]}" for key, message in rows]
-    if job.failed > len(rows):
-        lines.append(f"  and {job.failed - len(rows):,} more: select * from _embed_errors")
+    if total > len(rows):
+        lines.append(f"  and {total - len(rows):,} more: select * from _embed_errors")
+    if job.postponed:
+        were, them = ("was", "it") if job.postponed == 1 else ("were", "them")
+        lines.append(f"{job.postponed:,} of these failed before and {were} postponed: --retry-failed tries {them} now")
     return "\n".join(lines)
 
 

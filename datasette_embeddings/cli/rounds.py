@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from contextlib import closing, suppress
+from contextlib import closing
 
 import click
 
@@ -12,6 +12,7 @@ from ..engine import jobs
 from ..engine.access import FileAccess
 from ..engine.collections import Collection, every_collection, get_collection
 from ..engine.errors import Conflict, EmbedError
+from ..engine.failures import ask_again
 from ..engine.follow.attending import attend_to, look
 from ..engine.retries import due_collections, retry, retry_due
 from ..engine.transactions import is_passing, transaction
@@ -19,7 +20,7 @@ from ..registry import Registry
 from .interrupts import Interrupts
 from .passes import TICK_SECONDS, Pass
 from .progress import Progress
-from .report import failures, summary
+from .report import say_failures, summary
 
 POLL_SECONDS = 2.0  # between two looks at the file, as a server's worker does
 PASSES = 3  # over one collection in a round: what is written meanwhile must not keep it from the others
@@ -95,10 +96,10 @@ class Rounds:
 
     def _due_job(self, conn: sqlite3.Connection, collection: Collection, *, thorough: bool) -> jobs.Job | None:
         with transaction(conn):
+            is_asked = thorough and self.retry_failed and ask_again(conn, collection.id)
             job = due_job(conn, collection, thorough=thorough)
-            if job is None and thorough and self.retry_failed:
-                with suppress(Conflict):  # no row has failed
-                    return retry(conn, collection.id)
+            if job is None and is_asked:
+                return retry(conn, collection.id)
             return job or retry_due(conn, self.registry, collection.id)
 
     def _run(self, collection: Collection, job: jobs.Job) -> None:
@@ -113,8 +114,7 @@ class Rounds:
         if self.interrupts.asked and current.job.is_active:
             return
         click.echo(summary(collection, current.job, time.monotonic() - began, self.registry.price(collection)))
-        if current.job.failed:
-            click.echo(self.access.read(lambda conn: failures(conn, current.job)), err=True)
+        say_failures(self.access, current.job)
 
     def _wait(self) -> None:
         until = time.monotonic() + POLL_SECONDS

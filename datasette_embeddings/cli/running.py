@@ -19,7 +19,7 @@ from ..wording import progress_text
 from .interrupts import Interrupts, QuitAtOnce
 from .passes import Pass, Take
 from .progress import Progress
-from .report import GO_ON, failures, summary
+from .report import GO_ON, say_failures, summary
 
 INTERRUPTED = 130  # exit status of a program that Ctrl-C ended
 
@@ -32,8 +32,7 @@ def run_pass(ctx: click.Context, access: FileAccess, registry: Registry, path: s
         ctx.exit(INTERRUPTED)
     price = registry.price(ended.collection)
     click.echo(summary(ended.collection, ended.job, time.monotonic() - began, price))
-    if ended.job.failed:
-        click.echo(access.read(lambda conn: failures(conn, ended.job)), err=True)
+    say_failures(access, ended.job)
 
 
 def _bring_up_to_date(access: FileAccess, registry: Registry, path: str, take: Take) -> Pass | None:

@@ -59,6 +59,7 @@ class Stretch:
     empty: int = 0
     listed: list[Key] = field(default_factory=list)  # keys met, where the walk is over listed ones
     stale: list[Key] = field(default_factory=list)  # keys whose vector must go
+    postponed: list[str] = field(default_factory=list)  # rows that failed before and are not due, by key_json(position)
     uncut: list[Row] = field(default_factory=list)  # rows whose text may be too long
     cut: list[tuple[Row, tuple[Chunk, ...]]] = field(default_factory=list)  # the same, after cut_all()
     known: list[Alike] = field(default_factory=list)  # rows whose chunks were all embedded before

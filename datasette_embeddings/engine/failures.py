@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from .batches import Failure
 from .collections import now
-from .rows import Key, key_json
+from .rows import Key, Row, key_json
+from .transactions import transaction
 
 # Seconds until the second, the third and the fourth attempt at one content; a fifth is made only if somebody asks, so
 # that what fails for ever is not paid for, or worked at, for ever.
@@ -36,6 +37,39 @@ def keep(conn: sqlite3.Connection, collection_id: int, job_id: int, failures: It
                 _retry_at(attempts) if failure.may_pass else None,
             ),
         )
+
+
+def postpones(conn: sqlite3.Connection, collection_id: int) -> Callable[[Row], bool]:
+    """Tells the rows that are left alone for now: they failed with the very content that they have, and are not due."""
+    if not has_failures(conn, collection_id):
+        return lambda row: False
+    moment = time.time()
+
+    def is_postponed(row: Row) -> bool:
+        found = conn.execute(
+            "select 1 from _embed_errors where collection_id = ? and position = ? and row_key = ? and content_hash = ?"
+            " and (retry_at is null or retry_at > ?)",
+            (collection_id, key_json(row.position), key_json(row.key), row.content_hash, moment),
+        )
+        return found.fetchone() is not None
+
+    return is_postponed
+
+
+def postpone(conn: sqlite3.Connection, collection_id: int, job_id: int, rows: Iterable[str]) -> int:
+    """Keep what is known of rows that a job met and left alone, given by position; how many failed in other jobs."""
+    kept = conn.executemany(
+        "update _embed_errors set job_id = ? where collection_id = ? and position = ? and job_id <> ?",
+        ((job_id, collection_id, position, job_id) for position in rows),
+    )
+    return max(0, kept.rowcount)
+
+
+def ask_again(conn: sqlite3.Connection, collection_id: int) -> bool:
+    """Have the next job that meets the rows that failed try them, whatever their schedule; False where none has."""
+    with transaction(conn):
+        asked = conn.execute("update _embed_errors set retry_at = 0 where collection_id = ?", (collection_id,))
+        return asked.rowcount > 0
 
 
 def forget_unmet(conn: sqlite3.Connection, collection_id: int, job_id: int) -> None:

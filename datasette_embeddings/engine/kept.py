@@ -29,7 +29,9 @@ def find_kept(conn: sqlite3.Connection, collection_id: int, content_hash: bytes)
 
 
 def forget_kept(conn: sqlite3.Connection, collection_id: int, job_id: int, *, every_row: bool) -> None:
-    """Drop everything at the end of a job, but for rows that fail: of those what a job over every row has met again."""
+    """Drop everything at the end of a job, but for rows that fail: of those what the job has met again, where it
+    looked at every row and postponed none.
+    """
     conn.execute(
         "delete from _embed_kept where collection_id = ? and (? and job_id <> ?"
         " or not exists (select 1 from _embed_errors where collection_id = ?))",

@@ -21,10 +21,6 @@ class Listing(Protocol):
         """How many there are, those listed again counted again."""
         ...
 
-    def skips(self, conn: sqlite3.Connection, row: Row) -> bool:
-        """Whether the row is left as it is, because it failed before and has not changed since."""
-        ...
-
     def settle(self, conn: sqlite3.Connection, after: Position | None, until: Position) -> None:
         """What was read after one mark and until another is dealt with; runs in the transaction that saves it."""
         ...

@@ -8,8 +8,10 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 from . import jobs
+from .collections import Collection
 from .errors import Conflict
-from .rows import Key, Position, Row, key_from_json
+from .failures import ask_again
+from .rows import Key, Position, key_from_json
 from .schema import has_schema
 from .transactions import transaction
 
@@ -32,10 +34,20 @@ def retry(
 ) -> jobs.Job:
     """A job over every row of the collection that has failed; Conflict where none has."""
     with transaction(conn):
-        changed = conn.execute("update _embed_errors set retry_at = 0 where collection_id = ?", (collection_id,))
-        if changed.rowcount == 0:
+        if not ask_again(conn, collection_id):
             raise Conflict("There is nothing to retry: no row has failed")
         return jobs.create_job(conn, collection_id, kind=jobs.RETRIED, actor=actor, limits=limits)
+
+
+def try_all(conn: sqlite3.Connection, collection: Collection) -> None:
+    """Before a pass that a person asks for: in two cases it tries the rows that failed, whatever their schedule.
+
+    Where the last job failed as a whole, the rows may not have been at fault; and a collection that is to replace
+    another one cannot do so without them.
+    """
+    job = jobs.latest_job(conn, collection.id)
+    if collection.replaces is not None or (job is not None and job.status == jobs.FAILED):
+        ask_again(conn, collection.id)
 
 
 def due_collections(conn: sqlite3.Connection, models: Container[str]) -> list[int]:
@@ -78,10 +90,6 @@ class Due:
         """How many these are."""
         sql = "select count(*) from _embed_errors where collection_id = ? and retry_at <= ?"
         return int(conn.execute(sql, (self.collection_id, self.moment)).fetchone()[0])
-
-    def skips(self, conn: sqlite3.Connection, row: Row) -> bool:
-        """That they failed is why they are here."""
-        return False
 
     def settle(self, conn: sqlite3.Connection, after: Position | None, until: Position) -> None:
         """Nothing: a row that failed again is kept until later, and what is known of the others is forgotten."""

@@ -13,7 +13,7 @@ from .changing import is_complete, take_place
 from .code_table import record
 from .collections import Collection, collection_by_id, new_token
 from .errors import ContentRefused, EmbedError
-from .failures import forget_settled, forget_unmet, keep
+from .failures import forget_settled, forget_unmet, keep, postpone
 from .follow.notes import forget_some, stored_notes
 from .follow.shape import begin_comparison, end_comparison
 from .kept import forget_kept, keep_chunks
@@ -77,6 +77,7 @@ def save(
         removed = _write(conn, claim, [*rest.known, *made], vectors, [*rest.stale, *_without_vector(failures)])
         keep_chunks(conn, claim.collection_id, claim.job_id, _spare([*others, *batch.unfinished], vectors))
         keep(conn, claim.collection_id, claim.job_id, failures)
+        postponed = postpone(conn, claim.collection_id, claim.job_id, rest.postponed)
         jobs.advance(
             conn,
             claim.job_id,
@@ -87,7 +88,8 @@ def save(
             empty=rest.empty,
             reused=_rows(rest.known),
             embedded=_rows(made),
-            failed=len(failures),
+            failed=len(failures) + len(rest.postponed) - postponed,
+            postponed=postponed,
             removed=removed,
             contents=asked,
             tokens=tokens,
@@ -149,7 +151,8 @@ def finish(conn: sqlite3.Connection, claim: Claim) -> None:
     """
     with transaction(conn):
         status, reason = (jobs.FINISHED, None) if claim.listing else _verdict(conn, claim)
-        forget_kept(conn, claim.collection_id, claim.job_id, every_row=claim.listing is None)
+        every_row = claim.listing is None and not jobs.get_job(conn, claim.job_id).postponed
+        forget_kept(conn, claim.collection_id, claim.job_id, every_row=every_row)
         jobs.end(conn, claim.job_id, claim.owner, status, reason)
         if claim.listing is None:
             end_comparison(conn, claim.collection_id, claim.job_id)
@@ -162,7 +165,7 @@ def _verdict(conn: sqlite3.Connection, claim: Claim) -> tuple[str, str | None]:
     """How a pass over every row has ended, and why."""
     forget_unmet(conn, claim.collection_id, claim.job_id)
     job = jobs.get_job(conn, claim.job_id)
-    if not job.failed or job.embedded or job.reused or job.unchanged:
+    if not (job.failed or job.postponed) or job.embedded or job.reused or job.unchanged:
         return jobs.FINISHED, None
     message = conn.execute(
         "select message from _embed_errors where collection_id = ? order by rowid limit 1", (claim.collection_id,)

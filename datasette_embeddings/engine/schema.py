@@ -97,7 +97,11 @@ _VERSION_2 = (
     retry_at real /* Unix seconds, from which on it is tried again; 0: somebody asked; null: when somebody asks */""",
     "create index _embed_errors_key on _embed_errors (collection_id, row_key)",
 )
-_STEPS = (_VERSION_1, _VERSION_2)  # step n leads from version n to n + 1
+_VERSION_3 = (
+    """alter table _embed_jobs add column
+    postponed integer not null default 0 /* rows that failed before with this content, and were not due */""",
+)
+_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3)  # step n leads from version n to n + 1
 VERSION = len(_STEPS)
 PREFIX = "_embed_"
 # Of every vectors table, from version 2 on: the hash of the whole row's content, null where the row has one chunk.

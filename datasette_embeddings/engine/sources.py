@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -11,10 +11,11 @@ from .batches import Failure, Stretch
 from .collections import Collection, every_collection
 from .cutting import undivided
 from .errors import EmbedError
+from .failures import postpones
 from .fingerprint import is_same_model
 from .kept import find_kept, has_kept
 from .listing import ListedRows, Listing
-from .rows import Position, Reader, Row
+from .rows import Position, Reader, Row, key_json
 from .vector_table import find_vectors
 
 STRETCH_ROWS = 20_000  # rows walked before the position is saved, even if the model got nothing
@@ -39,13 +40,14 @@ class Source:
         """Read on after a position until the stretch is full; None where no row is left, or TableChanged."""
         stretch = Stretch(after=after, position=after)
         with self._same_schema(conn):
+            is_postponed = postpones(conn, self.collection.id)
             for mark, row in self._rows(conn, after):
                 stretch.position = mark
                 stretch.walked += 1
                 if row is None:  # listed again: what is to be done is done
                     stretch.unchanged += 1
                     continue
-                self._sort(conn, stretch, row)
+                self._sort(stretch, row, is_postponed)
                 if len(stretch.cut) >= PLACED:
                     self._place(conn, stretch)
                 if stretch.is_full(target):
@@ -76,10 +78,7 @@ class Source:
             return ((row.position, row) for row in self.reader.rows(conn, after, STRETCH_ROWS))
         return ListedRows(self.reader, self.listing).rows(conn, after, STRETCH_ROWS)
 
-    def _sort(self, conn: sqlite3.Connection, stretch: Stretch, row: Row) -> None:
-        if self.listing and self.listing.skips(conn, row):
-            stretch.unchanged += 1
-            return
+    def _sort(self, stretch: Stretch, row: Row, is_postponed: Callable[[Row], bool]) -> None:
         stretch.listed += [row.key] if self.listing else []
         if row.is_gone:
             stretch.stale.append(row.key)
@@ -90,6 +89,9 @@ class Source:
             stretch.stale += [row.key] if row.stored_hash else []
         elif row.is_current:
             stretch.unchanged += 1
+        elif is_postponed(row):
+            stretch.postponed.append(key_json(row.position))
+            stretch.stale += [row.key] if row.stored_hash else []
         elif self.collection.definition.chunking is not None:
             stretch.set_aside(row, row.content)
         else:

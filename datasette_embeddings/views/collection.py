@@ -15,7 +15,7 @@ from ..engine.changing import accept_change, cancel_change, successor_of
 from ..engine.collections import Collection, delete_collection, get_collection
 from ..engine.errors import EmbedError, UnknownModel
 from ..engine.jobs import NOTHING, Given, Job, check_affordable, create_job, latest_job
-from ..engine.retries import retry
+from ..engine.retries import retry, try_all
 from ..engine.states import one_state
 from ..permissions import may_embed_table
 from ..registry import registry_for
@@ -100,6 +100,8 @@ def _take(
     if action in ("follow", "unfollow"):
         switch(conn, collection, action == "follow", new=False)
         return latest_job(conn, subject.id)
+    if action in ("resume", "update"):
+        try_all(conn, subject)
     if action == "update":
         return create_job(conn, subject.id, actor=actor, limits=limits)
     if action == "retry":

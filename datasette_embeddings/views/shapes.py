@@ -48,8 +48,9 @@ def job_json(job: Job | None, price: float | None = None) -> dict[str, Any] | No
     if job is None:
         return None
     names = ("id", "kind", "status", "rows_total", "rows_done", "embedded", "reused", "unchanged", "empty", "failed")
+    counts = ("postponed", "removed", "contents", "rate")
     return {
-        **{name: getattr(job, name) for name in (*names, "removed", "contents", "rate")},
+        **{name: getattr(job, name) for name in (*names, *counts)},
         **{name: getattr(job, name) for name in ("created", "started", "updated", "ended", "max_cost", "max_rows")},
         "tokens": None if price is None else job.tokens,
         "cost": None if price is None else cost_of(job.tokens, price),

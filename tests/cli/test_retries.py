@@ -46,3 +46,38 @@ def test_a_model_that_is_not_installed(embed, failed, execute, read):
     execute(failed, "update _embed_errors set retry_at = 1")
     assert embed("sync", failed, models=[WordLengths()]).stdout == "notes: nothing has changed\n"
     assert read(failed, "select max(status), count(*) from _embed_jobs") == [("finished", 1)]
+
+
+@pytest.fixture
+def compared(table, notes, execute):
+    """The path of notes(id, title, body), not followed, of which one row has failed."""
+    execute(notes, "update notes set body = 'FAIL' where id = 2")
+    table(notes, "notes", "body", model=Failing())
+    return notes
+
+
+def test_a_pass_over_every_row_says_what_it_left_alone(table, compared):
+    """It hands no row to the model again that failed a moment ago, names it, and says how to insist."""
+    result = table(compared, "notes", "body", model=(model := Mended()))
+    assert result.stdout.endswith(": 2 unchanged, 1 postponed\n")
+    assert "1 row could not be embedded:\n  [2]: The model failing failed: cannot embed" in result.stderr
+    assert result.stderr.endswith("1 of these failed before and was postponed: --retry-failed tries it now\n")
+    assert model.calls == []
+
+
+def test_a_round_over_every_row(embed, compared):
+    """What cron does every few minutes pays for a failed row on its schedule only, unless somebody asks."""
+    assert embed("sync", compared, models=[model := Mended()]).stdout.endswith(": 2 unchanged, 1 postponed\n")
+    assert model.calls == []
+    assert embed("sync", compared, "--retry-failed", models=[model]).stdout.endswith(": 1 embedded, 2 unchanged\n")
+    assert model.contents == ["FAIL"]
+
+
+def test_after_every_row_has_failed(embed, table, notes, execute):
+    """The rows may not be at fault, so whoever gives the command again has all of them tried; cron has not."""
+    execute(notes, "update notes set body = 'FAIL ' || id")
+    table(notes, "notes", "body", model=Failing(), status=1)
+    result = embed("sync", notes, models=[model := Mended()], status=1)
+    assert "3 of 3 rows, 3 postponed: Every row failed: The model failing failed" in result.stderr
+    assert model.calls == []
+    assert table(notes, "notes", "body", model=model).stdout.endswith(" 3 embedded\n")

@@ -3,11 +3,12 @@
 import time
 
 import pytest
-from embedded import act, create, embed, make_file, read, run, write
+from embedded import act, create, embed, make_file, read, run, vectors, write
 from fake_models import Failing, WordLengths
 
 from datasette_embeddings.engine.errors import ContentRefused
 from datasette_embeddings.engine.failures import PAUSES
+from datasette_embeddings.engine.running import pace
 
 NOTES = "create table notes (id integer primary key, body text)"
 MINUTE, HOUR, DAY = 60, 3600, 86_400
@@ -29,12 +30,18 @@ def pauses(path):
     return [at and round(at - time.time(), -1) for (at,) in rows]
 
 
+def now_due(path):
+    """As if the pause of every row were over."""
+    write(path, "update _embed_errors set retry_at = 1")
+
+
 def test_the_same_content_counts_up(path):
-    """Each pass that meets the same failure counts it, and the pauses grow until only a person asks for more."""
+    """Each attempt that fails counts, and the pauses grow until only a person asks for more."""
     seen = []
     for _ in range(5):
         embed(path, "notes", ["body"], Failing())
         seen.append((attempts(path)["[2]"], *pauses(path)))
+        now_due(path)
     assert seen == [(1, 10 * MINUTE), (2, 2 * HOUR), (3, DAY), (4, None), (5, None)]
     assert PAUSES == (10 * MINUTE, 2 * HOUR, DAY)
 
@@ -42,7 +49,9 @@ def test_the_same_content_counts_up(path):
 def test_a_changed_content_starts_at_one(path):
     """What failed before says nothing of another content."""
     embed(path, "notes", ["body"], Failing())
+    now_due(path)
     embed(path, "notes", ["body"], Failing())
+    assert attempts(path) == {"[2]": 2}
     write(path, "update notes set body = 'FAIL again' where id = 2")
     embed(path, "notes", ["body"], Failing())
     assert attempts(path) == {"[2]": 1}
@@ -88,3 +97,51 @@ def test_what_is_not_met_again_is_forgotten(path):
     act(path, "resume", "notes")
     assert run(path, job, Failing()).status == "finished"
     assert attempts(path) == {"[3]": 2}
+
+
+def test_a_pass_over_every_row_leaves_alone_what_is_not_due(path):
+    """A row that failed costs nothing until its next attempt: it counts as postponed, and its error stays."""
+    embed(path, "notes", ["body"], Failing())
+    write(path, "update notes set body = 'new' where id = 1")
+    job = embed(path, "notes", ["body"], model := WordLengths("failing"))
+    assert (job.status, job.failed, job.postponed, model.contents) == ("finished", 0, 1, ["new"])
+    assert (attempts(path), pauses(path)) == ({"[2]": 1}, [10 * MINUTE])
+    assert read(path, "select job_id from _embed_errors") == [(job.id,)]
+    now_due(path)
+    job = embed(path, "notes", ["body"], model)
+    assert (job.embedded, job.postponed, attempts(path)) == (1, 0, {})
+
+
+def test_what_waits_for_a_person_is_left_alone_too(path):
+    """No pass over every row tries what the schedule says never to try."""
+    embed(path, "notes", ["body"], Failing())
+    write(path, "update _embed_errors set retry_at = null")
+    job = embed(path, "notes", ["body"], model := WordLengths("failing"))
+    assert (job.postponed, model.calls, attempts(path)) == (1, [], {"[2]": 1})
+
+
+def test_a_stale_vector_of_a_row_that_is_left_alone(path):
+    """A row never keeps the vector of a text that it had before, whatever became of its error."""
+    embed(path, "notes", ["body"], model := Failing())
+    write(path, "insert into _embed_vectors_notes select 2, chunk, chunk_start, chunk_end, x'00', vector, 99, row_hash"
+          " from _embed_vectors_notes where id = 1")  # fmt: skip
+    assert embed(path, "notes", ["body"], model).postponed == 1
+    assert set(vectors(path, "notes")) == {1, 3}
+
+
+def test_a_change_tries_what_failed(path):
+    """Another template makes other contents, of which none has failed yet."""
+    embed(path, "notes", ["body"], Failing())
+    job = embed(path, "notes", ["body"], Failing(), template="Note: {{ body }}", name="dressed")
+    assert (job.failed, job.postponed) == (1, 0)
+
+
+def test_a_job_that_goes_on_does_not_pay_twice(path, monkeypatch):
+    """What failed before it stopped still counts as failed in this job, and is not tried in it again."""
+    monkeypatch.setattr(pace, "FIRST_BATCH", 1)
+    _, job = create(path, "notes", ["body"], Failing(), limits={"max_rows": 2})
+    assert run(path, job, Failing()).status == "paused"
+    assert attempts(path) == {"[2]": 1}
+    act(path, "resume", "notes", {"max_rows": None})
+    job = run(path, job, model := WordLengths("failing"))
+    assert (job.status, job.failed, job.postponed, model.contents) == ("finished", 1, 0, ["fine"])

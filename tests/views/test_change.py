@@ -82,6 +82,9 @@ async def test_rows_that_fail(make, notes, working, wait_for_status):
     assert data["errors"]["total"] == 1
     page = (await get(datasette, "/data/-/embed/notes", ROOT)).text
     assert "Change without the rows that failed" in page
+    await post_json(datasette, COLLECTION, {"action": "update"}, ROOT)
+    data = await wait_for_status(datasette, COLLECTION, "finished", actor=ROOT)
+    assert (data["job"]["failed"], data["job"]["postponed"]) == (1, 0)
     assert (await post_json(datasette, COLLECTION, {"action": "accept"}, ROOT)).status_code == 200
     data = await get_json(datasette, COLLECTION, ROOT)
     assert (data["collection"]["model"], data["rows"]["failed"]) == ("failing", 1)

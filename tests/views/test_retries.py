@@ -77,6 +77,28 @@ async def test_retry(make_datasette, failed, working, wait_for_status):
     assert data["actions"] == ["update", "follow", "delete"]
 
 
+async def test_an_update_leaves_them_alone(make_datasette, failed, working, wait_for_status):
+    """It hands none of them to the model before it is due, and the page and the JSON say how many it left."""
+    datasette = make_datasette(failed, models=[model := Mended()])
+    await post_json(datasette, JSON, {"action": "update"}, ROOT)
+    working(datasette)
+    data = await wait_for_status(datasette, JSON, "finished", actor=ROOT)
+    assert (data["job"]["postponed"], data["job"]["failed"], data["rows"]["failed"]) == (240, 0, 240)
+    assert [content for content in model.contents if content != "warm"] == []
+    assert "243 of 243 rows, 240 postponed" in (await get(datasette, PAGE)).text
+
+
+async def test_an_update_after_every_row_failed(make_datasette, notes, embed, working, wait_for_status):
+    """The rows may not have been at fault: whoever presses Update or Resume has all of them tried."""
+    write(notes, "update notes set title = 'FAIL'")
+    embed(notes, "notes", "title", model=Failing())
+    datasette = make_datasette(notes, models=[Mended()])
+    await post_json(datasette, JSON, {"action": "resume"}, ROOT)
+    working(datasette)
+    data = await wait_for_status(datasette, JSON, "finished", actor=ROOT)
+    assert (data["job"]["postponed"], data["rows"]["embedded"]) == (0, 3)
+
+
 async def test_the_button(make_datasette, failed):
     """Without JavaScript it does the same."""
     datasette = make_datasette(failed, models=[Failing()])

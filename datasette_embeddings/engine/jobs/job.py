@@ -20,7 +20,7 @@ RETRIED = "failed"  # the rows in _embed_errors
 KINDS = (ROWS, NOTED, RETRIED)
 
 # What restarts with the walk; `contents`, what the model was asked for, does not.
-COUNTS = ("rows_done", "embedded", "reused", "unchanged", "empty", "failed", "removed")
+COUNTS = ("rows_done", "embedded", "reused", "unchanged", "empty", "failed", "postponed", "removed")
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ class Job:
     max_cost: float | None = None
     max_rows: int | None = None
     cause: str | None = None
+    postponed: int = 0
 
     @property
     def limits(self) -> Limits:

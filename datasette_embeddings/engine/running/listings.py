@@ -20,7 +20,7 @@ def listing_of(conn: sqlite3.Connection, job: jobs.Job, collection: Collection, 
     if job.kind == jobs.NOTED:
         notes = stored_notes(conn, collection.name)
         if notes and (source.has_key or stored_shape(conn, collection.id) == shape_of(conn, source)):
-            return Noted(notes, collection.id, last_note(conn, notes))
+            return Noted(notes, last_note(conn, notes))
         # The notes are gone, or the rowids in them may be those of other rows by now.
     if job.kind == jobs.RETRIED:
         return Due(collection.id, time.time())
