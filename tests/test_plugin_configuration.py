@@ -14,6 +14,27 @@ def test_entries_that_are_right():
 
 
 @pytest.mark.parametrize(
+    ("check", "right", "wrong"),
+    [
+        (PluginConfiguration.TEXT, "a", ["", 1, None]),
+        (PluginConfiguration.TEXTS, ["a", ""], ["a", [1], None]),
+        (PluginConfiguration.COUNT, 1, [0, -1, 1.0, True, "1"]),
+    ],
+)
+def test_checks_for_all(check, right, wrong):
+    """A text has characters, a count is a whole number and no true or false."""
+    assert check[1](right)
+    assert not any(map(check[1], wrong))
+
+
+def test_what_may_hold_a_password():
+    """It is not quoted where the plugin says so."""
+    with pytest.raises(EmbedError) as error:
+        list(PluginConfiguration("mine", quotes=False).entries([{"id": 2}], "models", CHECKS))
+    assert str(error.value).endswith("models[0].id must be a text")
+
+
+@pytest.mark.parametrize(
     ("given", "complaint"),
     [
         ({"id": "a"}, "models must be a list, not {'id': 'a'}"),

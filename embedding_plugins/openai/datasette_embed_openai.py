@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, Any
 import tenacity
 from datasette import hookimpl
 
-from datasette_embeddings import EmbeddingModel, EmbedError, KeyRefused, ModelBusy, ModelError, ModelUnavailable
+from datasette_embeddings import (
+    ContentRefused,
+    EmbeddingModel,
+    KeyRefused,
+    ModelBusy,
+    ModelError,
+    ModelUnavailable,
+    PluginConfiguration,
+)
 
 if TYPE_CHECKING:
     import httpx
@@ -40,14 +48,12 @@ LEFT_OUT = 10.0  # seconds in which a server that failed gets nothing, where the
 KEPT = 8192  # vectors of calls that failed: as many as a job's batch may hold
 ADDRESS = re.compile(r"https?://(?:[^/?#@\s]+@)?((?:\[[\da-fA-F:.]+\]|[^/?#@:\[\]\s]+)(?::\d+)?)(?:/[^?#\s]*)?")
 SAID = re.compile(r'"(?:message|msg|error|detail)"\s*:\s*("(?:[^"\\]|\\.)+")')  # however a server wraps it
-TEXT = ("a text", lambda v: isinstance(v, str) and v != "")
-COUNT = ("a whole number above 0", lambda v: type(v) is int and v > 0)
-NUMBER = ("a number above 0", lambda v: type(v) in (int, float) and v > 0)
+CONFIG = PluginConfiguration(PLUGIN, quotes=False)
 CHECKS = {
-    **dict.fromkeys(("id", "name", "needs_key", "key_env_var", "query_prompt", "document_prompt"), TEXT),
-    **dict.fromkeys(("dimensions", "max_tokens", "request_contents", "request_tokens", "concurrency"), COUNT),
-    **dict.fromkeys(("timeout", "retry_seconds"), NUMBER),
-    "aliases": ("a list of texts", lambda v: isinstance(v, list) and all(isinstance(alias, str) for alias in v)),
+    **dict.fromkeys(("id", "name", "needs_key", "key_env_var", "query_prompt", "document_prompt"), CONFIG.TEXT),
+    **dict.fromkeys(("dimensions", "max_tokens", "request_contents", "request_tokens", "concurrency"), CONFIG.COUNT),
+    **dict.fromkeys(("timeout", "retry_seconds"), ("a number above 0", lambda v: type(v) in (int, float) and v > 0)),
+    "aliases": CONFIG.TEXTS,
     "base_url": (
         "an http(s) address without a query, or a list of them",
         lambda v: v != [] and all(ADDRESS.fullmatch(str(url)) for url in (v if isinstance(v, list) else [v])),
@@ -58,26 +64,19 @@ CHECKS = {
 @hookimpl
 def register_embedding_models(register, datasette):
     config = datasette.plugin_config(PLUGIN) or {}
-    if not isinstance(config, dict) or config.keys() - {"models"} or not isinstance(config.get("models", []), list):
-        raise EmbedError(f"The configuration of the plugin {PLUGIN} must be an object with one key, models, a list")
-    for number, entry in enumerate(config.get("models", [])):
-        register(_configured(entry, f"models[{number}]"), aliases=entry.get("aliases", ()))
+    CONFIG.check_keys(config, ("models",), "it")
+    for where, given in CONFIG.entries(config.get("models", []), "models", CHECKS):
+        if "name" not in given:
+            raise CONFIG.wrong(where, "needs name, the model's name on its server")
+        model_id = given.get("id", given["name"])
+        key = {"needs_key": model_id if "key_env_var" in given else None} if "base_url" in given else OPENAI_KEY
+        fields = {"dimensions": given["dimensions"]} if "dimensions" in given else {}
+        register(OpenAIModel(model_id, fields, **{**key, **given}), aliases=given.get("aliases", ()))
     for model_id, (dimensions, price, aliases) in PRESETS.items():
         name = model_id.removesuffix(f"-{dimensions}")
         fields = {} if model_id == name else {"dimensions": dimensions}  # which ada-002 refuses
         settings = {"name": name, "dimensions": dimensions, "price_per_million_tokens": price, **OPENAI}
         register(OpenAIModel(model_id, fields, **settings), aliases=aliases)
-
-
-def _configured(entry: Any, where: str) -> OpenAIModel:
-    given = {"name": None, **(entry if isinstance(entry, dict) else {})}
-    for key, value in given.items():
-        wanted, is_right = CHECKS.get(key) or (f"left out: the keys are {', '.join(CHECKS)}", lambda v: False)
-        if not is_right(value):  # nor is it quoted: an address may hold a password
-            raise EmbedError(f"In the configuration of the plugin {PLUGIN}, {where}.{key} must be {wanted}")
-    model_id = given.pop("id", given["name"])
-    key = {"needs_key": model_id if "key_env_var" in given else None} if "base_url" in given else OPENAI_KEY
-    return OpenAIModel(model_id, {k: given[k] for k in ("dimensions",) if k in given}, **{**key, **given})
 
 
 class Suspect(ModelBusy):
@@ -253,29 +252,29 @@ def _vectors(who: str, response: httpx.Response, count: int, key: str) -> list[n
     from numpy import array, frombuffer
 
     if not response.is_success or "html" in response.headers.get("Content-Type", ""):
-        raise _fault(who, response, key)
+        raise _fault(who, response, count, key)
     try:
         items = response.json()["data"]
         if len(items) != count:
             raise ValueError(f"there are {len(items)}")
-        by_index = {item["index"]: item["embedding"] for item in items}
-        found = [by_index[index] for index in range(count)]
+        found = {item["index"]: item["embedding"] for item in items}
         # Servers that do not know base64 answer with lists of numbers.
         return [
-            frombuffer(b64decode(v, validate=True), "<f4") if isinstance(v, str) else array(v, "<f4") for v in found
+            frombuffer(b64decode(v, validate=True), "<f4") if isinstance(v := found[index], str) else array(v, "<f4")
+            for index in range(count)
         ]
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ModelError(f"{who} did not answer with {count} indexed vectors: {_said(repr(error), key)}") from None
 
 
-def _fault(who: str, response: httpx.Response, key: str) -> ModelError:
-    """What an answer without vectors means."""
+def _fault(who: str, response: httpx.Response, count: int, key: str) -> ModelError:
+    """What an answer without vectors to so many texts means."""
     status, asked = response.status_code, _retry_after(response.headers.get("Retry-After", ""))
     message = f"{who} answered {status} {response.reason_phrase}: {_said(response.text, key)}"
     if status in (401, 403):
         return KeyRefused(message if key else f"{message} (no key was sent: name one in needs_key or key_env_var)")
-    if status in (400, 413, 422, 424):
-        return ModelError(message)
+    if status in (400, 413, 422, 424):  # of one text it will not change, but for 424, a backend's fault
+        return ContentRefused(message) if count == 1 and status != 424 else ModelError(message)
     if status == 500:
         return Suspect(message, asked or 0.0)  # and so not left out: it may well answer to other contents
     if (status in (408, 425, 429) or status > 500) and "insufficient_quota" not in response.text:

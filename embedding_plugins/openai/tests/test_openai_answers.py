@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from datasette_embeddings import KeyRefused, ModelBusy, ModelError, ModelUnavailable
+from datasette_embeddings import ContentRefused, KeyRefused, ModelBusy, ModelError, ModelUnavailable
 
 HTML = ("<!doctype html><title>Sign in</title>", {"Content-Type": "text/html; charset=utf-8"})
 PLAIN = {"index": 0, "embedding": [0.5, 1.0]}
@@ -81,10 +81,18 @@ def test_a_vector_that_is_none(configured, server, embedding, message):
     ],
 )
 def test_a_content_is_refused(configured, server, status, body, shown):
-    """A plain ModelError, on which a job halves the batch, with what the server says, however it wraps it."""
+    """ContentRefused, so that its row is not tried again by itself, with what the server says, however it wraps it."""
     error = refused(configured, server, status, body)
-    assert type(error) is ModelError
+    assert type(error) is (ContentRefused if status != 424 else ModelError)
     assert str(error).partition(f" answered {status} ")[2].partition(": ")[2] == shown
+
+
+def test_a_content_among_others_is_refused(configured, server):
+    """Nobody knows which it is: a plain ModelError, on which a job halves the batch."""
+    server.answer = lambda body: (400, "too long")
+    with pytest.raises(ModelError, match="too long") as caught:
+        list(configured(base_url=server.url).embed_multi(["bread", "butter"]))
+    assert type(caught.value) is ModelError
 
 
 @pytest.mark.parametrize("status", [401, 403])

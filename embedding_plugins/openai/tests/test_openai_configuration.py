@@ -102,13 +102,13 @@ def test_which_key_a_model_needs(registered, entry, needs_key, monkeypatch):
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ([0], "must be an object with one key, models"),
-        ({"model": []}, "must be an object with one key, models"),
-        ({"models": {}}, "must be an object with one key, models"),
-        ({"models": ["x"]}, r"models\[0\]\.name must be a text"),
-        ({"models": [{"id": "x"}]}, r"models\[0\]\.name must be a text"),
+        ([0], "it must be an object$"),
+        ({"model": []}, "it has the key 'model', which is not one of models"),
+        ({"models": {}}, "models must be a list$"),
+        ({"models": ["x"]}, r"models\[0\] must be an object$"),
+        ({"models": [{"id": "x"}]}, r"models\[0\] needs name"),
         ({"models": [{"name": "x"}, {"name": ""}]}, r"models\[1\]\.name must be a text"),
-        ({"models": [{"name": "x", "colour": 1}]}, r"models\[0\]\.colour must be left out: the keys are id, name"),
+        ({"models": [{"name": "x", "colour": 1}]}, r"models\[0\] has the key 'colour', which is not one of id, name"),
         ({"models": [{"name": "x", "aliases": "y"}]}, r"models\[0\]\.aliases must be a list of texts"),
         ({"models": [{"name": "x", "dimensions": True}]}, r"models\[0\]\.dimensions must be a whole number above 0"),
         ({"models": [{"name": "x", "concurrency": 0}]}, r"models\[0\]\.concurrency must be a whole number above 0"),
@@ -134,6 +134,9 @@ def test_a_refused_address_is_not_quoted(registered):
     with pytest.raises(EmbedError, match="base_url") as caught:
         registered({"models": [{"name": "x", "base_url": "htp://me:secret@host/v1"}]})
     assert "secret" not in str(caught.value)
+    with pytest.raises(EmbedError, match=r"must be an object$") as caught:
+        registered({"models": ["https://me:secret@host/v1"]})
+    assert "secret" not in str(caught.value)
 
 
 def test_the_examples_of_the_readme(registered):
@@ -147,7 +150,7 @@ def test_importing_and_registering_is_cheap():
     """Datasette imports every plugin at each start: no HTTP client comes with this one."""
     code = (
         "import sys; sys._called_from_test = True; import datasette.plugins; before = set(sys.modules);"
-        "import datasette_embed_openai as p; p._configured({'name': 'x'}, '');"
+        "import datasette_embed_openai as p; p.OpenAIModel('x', {}, name='x');"
         "print(sorted({'httpx', 'httpcore', 'numpy'} & (set(sys.modules) - before)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from embedded import embed, errors, make_file, vectors
+from embedded import embed, errors, make_file, read, vectors
 from servers import free_port, wait_for
 
 NOTES = "create table notes (id integer primary key, body text)"
@@ -49,6 +49,7 @@ def test_a_content_that_is_refused(configured, server, path):
     assert (job.status, job.embedded, job.failed) == ("finished", 99, 1)
     assert vectors(path, "notes") == expected(server, 50)
     assert errors(path) == [f"The model m: {server.host} answered 400 Bad Request: too many tokens"]
+    assert read(path, "select retry_at from _embed_errors") == [(None,)]  # it would fail each time
 
 
 @pytest.mark.parametrize("limit", [3, 20])
