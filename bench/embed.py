@@ -4,9 +4,9 @@
     python bench/embed.py --model wordllama --short --rows 20000 --rounds 9
 
 The table is the demo's (docstrings of the Python standard library: real, of mixed length), or with --short a row for
-each line of it. Left out on all sides: start-up, imports, the load of the model. Counted on ours: reading, hashing, the
-model, writing, the job's end, from an empty collection. The others are those of bench/embed_peers.py for the model's
-plugin, and with --beside a job of another model over the same rows.
+each line of it. Left out on all sides: start-up, imports, the load of the model, and deleting what was made. Counted on
+ours: reading, hashing, the model, writing, the job's end, from an empty collection. The others are those of
+bench/embed_peers.py for the model's plugin, and with --beside a job of another model over the same rows.
 """
 
 from __future__ import annotations
@@ -21,12 +21,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from embed_peers import kind_of, peers
+from embed_peers import Contestant, Peers, kind_of, peers
 
 from datasette_embeddings.cli.instance import open_instance
 from datasette_embeddings.engine import jobs
@@ -57,12 +56,12 @@ def main() -> None:
         model = registry.model(options.model)
         load(model)
         contents = read_contents(path)
-        contestants: dict[str, Callable[[], object]] = {OURS: lambda: ours(path, model)}
+        contestants: Peers = {OURS: Contestant(lambda: ours(path, model), lambda: delete_ours(path))}
         contestants |= peers(model, path, contents)
         if options.beside:
             other = registry.model(options.beside)
             load(other)
-            contestants[f"job of {options.beside}"] = lambda: ours(path, other)
+            contestants[f"job of {options.beside}"] = Contestant(lambda: ours(path, other), lambda: delete_ours(path))
         describe(model, contents)
         report(measure(contestants, options.rounds), len(contents))
 
@@ -116,18 +115,24 @@ def ours(path: Path, model: EmbeddingModel) -> None:
         assert access.write(lambda conn: jobs.claim(conn, job.id, "bench"))
         done = run_job(access, job, "bench", lambda name: model)
         assert (done.status, done.rows_done) == (jobs.FINISHED, done.rows_total), done
-        access.write(lambda conn: delete_collection(conn, collection.name))
 
 
-def measure(contestants: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[Taken]]:
+def delete_ours(path: Path) -> None:
+    """Delete the collection that ours() made."""
+    with FileAccess(path) as access:
+        access.write(lambda conn: delete_collection(conn, "texts"))
+
+
+def measure(contestants: Peers, rounds: int) -> dict[str, list[Taken]]:
     """What every round took, the contestants in turn, so that a slow minute is shared."""
     taken: dict[str, list[Taken]] = {name: [] for name in contestants}
     width = max(map(len, contestants))
     for number in range(rounds):
-        for name, run in contestants.items():
+        for name, contestant in contestants.items():
             began, busy = time.perf_counter(), time.process_time()
-            run()
+            contestant.run()
             took = Taken(time.perf_counter() - began, time.process_time() - busy)
+            contestant.tidy()
             taken[name].append(took)
             print(f"round {number + 1}: {name:{width}} {took.wall:7.2f} s, {took.busy:7.2f} s of processor", flush=True)
     return taken

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from datasette_embeddings.engine.models import EmbeddingModel
 
-    Peers = dict[str, Callable[[], object]]
+
+class Contestant(NamedTuple):
+    """What is measured, and what makes it possible to run it again."""
+
+    run: Callable[[], object]
+    tidy: Callable[[], object] = lambda: None
+
+
+Peers = dict[str, Contestant]
 
 
 def peers(model: EmbeddingModel, path: Path, contents: list[str]) -> Peers:
@@ -32,8 +40,8 @@ def sentence_transformers(model: EmbeddingModel, path: Path, contents: list[str]
     peer.embed("load")
     bare = SentenceTransformer(model._source(), model_kwargs={"dtype": next(model._model.parameters()).dtype})
     return {
-        "llm embed-multi": lambda: embed_multi(path, peer),
-        "bare encode()": lambda: bare.encode(contents, show_progress_bar=False),
+        "llm embed-multi": Contestant(lambda: embed_multi(path, peer), lambda: delete_llm(path)),
+        "bare encode()": Contestant(lambda: bare.encode(contents, show_progress_bar=False)),
     }
 
 
@@ -45,25 +53,34 @@ def embed_multi(path: Path, model: object) -> None:
     db = sqlite_utils.Database(path)
     collection = llm.Collection("bench", db, model=model)
     collection.embed_multi((str(row["id"]), row["text"]) for row in db.query("select id, text from texts"))
-    collection.delete()
+    db.close()
+
+
+def delete_llm(path: Path) -> None:
+    """Drop the collection that embed_multi() made."""
+    import llm
+    import sqlite_utils
+
+    db = sqlite_utils.Database(path)
+    llm.Collection("bench", db, create=False).delete()
     db.close()
 
 
 def static(model: EmbeddingModel, path: Path, contents: list[str]) -> Peers:
     """embed() of the package wordllama where it is that model, and the averages that model2vec makes for us."""
-    bare: Peers = {"bare model2vec": lambda: model.embed_batch(contents)}
+    bare: Peers = {"bare model2vec": Contestant(lambda: model.embed_batch(contents))}
     if model.model_id.startswith("wordllama/"):
         import wordllama
 
         folder = Path(wordllama.__file__).parent  # its default is a folder that is not there
         library = wordllama.WordLlama.load(cache_dir=folder, disable_download=True)
-        bare = {"bare wordllama": lambda: library.embed(contents), **bare}
+        bare = {"bare wordllama": Contestant(lambda: library.embed(contents)), **bare}
     return bare
 
 
 def no_library(model: EmbeddingModel, path: Path, contents: list[str]) -> Peers:
     """The model itself."""
-    return {"bare embed_batch()": lambda: model.embed_batch(contents)}
+    return {"bare embed_batch()": Contestant(lambda: model.embed_batch(contents))}
 
 
 PEERS = {

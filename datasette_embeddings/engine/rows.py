@@ -81,13 +81,13 @@ class Reader:
         has_text = self._has_text
         contents = end + 1 + (len(source.keys) if has_text else 0)
         for read in conn.execute(f"{self._select} {where}", values):
-            key = tuple(read[width:end])
+            key = read[width:end]
             if has_text:
                 key = tuple(map(exact, key, read[end + 1 : contents]))
             made_of = read[contents:]
             content = self.recipe.content(made_of)
             yield Row(
-                tuple(read[:width]) if source.rowid else key,
+                read[:width] if source.rowid else key,
                 key,
                 content,
                 None if content is None else content_hash(content),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 
 from ..batches import Batch
@@ -71,9 +71,9 @@ class Recent:
         """Forget the stretch before the last."""
         self._stretches.append({})
 
-    def get(self, content_hash: bytes) -> Outcome | None:
-        """What a content gave just now, be it an error."""
-        return next((kept[content_hash] for kept in self._stretches if content_hash in kept), None)
+    def find(self, hashes: Set[bytes]) -> dict[bytes, Outcome]:
+        """What these contents gave just now, be it an error, as far as they were met."""
+        return {key: kept[key] for kept in self._stretches for key in kept.keys() & hashes}
 
     def add(self, outcomes: Mapping[bytes, Outcome]) -> None:
         """Remember what a batch gave."""

@@ -31,6 +31,7 @@ from ..transactions import is_passing
 from ..vector_table import check_key
 from .asking import Asking
 from .budget import Budget
+from .collecting import uncollected
 from .listings import listing_of
 from .pace import SORTED_TOGETHER, Pace, Recent
 from .waiting import Patience, Stopping
@@ -181,14 +182,12 @@ class Walk:
 
     def _next(self, conn: sqlite3.Connection, after: Position | None) -> Stretch | None:
         jobs.check(conn, self.job.id, self.owner)
-        return self.source.next_stretch(conn, after, self.budget.plan(max(SORTED_TOGETHER, self.pace.target)))
+        with uncollected():
+            return self.source.next_stretch(conn, after, self.budget.plan(max(SORTED_TOGETHER, self.pace.target)))
 
     def _embed(self, batch: Batch) -> Embedded:
         """Have the model embed what is new in the batch, and keep what it gave, whatever ends this early."""
-        outcomes: dict[bytes, Outcome] = {}
-        for content_hash in (key for alike in (*batch.rows, *batch.unfinished) for key in alike.unknown):
-            if (outcome := self.recent.get(content_hash)) is not None:
-                outcomes[content_hash] = outcome
+        outcomes = self.recent.find({key for alike in (*batch.rows, *batch.unfinished) for key in alike.unknown})
         fresh = {key: content for key, content in batch.contents.items() if key not in outcomes}
         made, tokens, fault = self._ask(list(fresh.values()))
         outcomes.update(zip(fresh, made, strict=False))
@@ -214,7 +213,12 @@ class Walk:
 
     def _save(self, embedded: Embedded, rate: float | None) -> None:
         done = (embedded.batch, embedded.outcomes, embedded.asked, embedded.tokens)
-        self.access.write(lambda conn: saving.save(conn, self.claim, *done, rate))
+
+        def save(conn: sqlite3.Connection) -> None:
+            with uncollected():
+                saving.save(conn, self.claim, *done, rate)
+
+        self.access.write(save)
 
     def _check(self) -> None:
         """LeaseLost unless we still run the job."""
