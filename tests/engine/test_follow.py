@@ -109,6 +109,34 @@ def test_a_row_displaced_by_a_unique_column(path, sql, recursive):
     assert vectors(path, "notes") == fresh(path)
 
 
+@pytest.mark.parametrize("columns", ["id text primary key, body text", "id text primary key, body text, rowid text"])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "insert or replace into notes (_rowid_, id, body) values (1, 'c', 'in the place of a')",
+        "insert or replace into notes (_rowid_, id, body) values (1, 'b', 'in the place of both')",
+        "update or replace notes set _rowid_ = 1 where id = 'b'",
+        "update or replace notes set _rowid_ = 1, id = 'c' where id = 'b'",
+    ],
+)
+def test_a_row_displaced_by_its_rowid(path, columns, sql):
+    """A table with another key has rowids too, by which `or replace` deletes rows."""
+    make_file(path, f"create table notes ({columns})")
+    execute(path, "insert into notes (id, body) values ('a', 'first'), ('b', 'second')")
+    embed_and_follow(path, "notes", ["body"], model := WordLengths())
+    write(path, sql)
+    (job,) = sync(path, model)
+    assert (job.kind, vectors(path, "notes")) == ("noted", fresh(path))
+
+
+def test_a_rowid_that_nobody_gave_displaces_nothing(path):
+    """Only the row itself is noted, once."""
+    make_file(path, "create table notes (id text primary key, body text)", notes=[("a", "first")])
+    embed_and_follow(path, "notes", ["body"], WordLengths())
+    execute(path, "insert into notes values ('b', 'x'); update notes set body = 'y' where id = 'a'")
+    assert noted(path) == ["b", "a"]
+
+
 @pytest.mark.parametrize(
     "index",
     [

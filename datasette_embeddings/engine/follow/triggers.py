@@ -13,7 +13,8 @@ from ..tables import SourceTable
 from .notes import Notes
 from .uniques import Unique, watchable
 
-KINDS = ("insert", "delete", "update", "rekey", "displace_insert", "displace_update")
+DISPLACING = ("displace_insert", "displace_update", "displace_rowid_insert", "displace_rowid_update")
+KINDS = ("insert", "delete", "update", "rekey", *DISPLACING)
 NOW = "julianday('now')"  # the cheapest that SQLite 3.35 has, which every insert of the person pays for
 
 _NAME = re.compile(r'"(?:[^"]|"")*"')  # as quote() writes it
@@ -47,7 +48,8 @@ def expected(
 ) -> dict[str, str]:
     """The triggers that a collection should have which embeds these columns: SQL by name, as SQLite keeps it."""
     names = spelling(source, reads)
-    return _named(collection, {**_of_rows(notes, names), **_of_displaced(notes, names, watchable(conn, source))})
+    displaced = {**_of_displaced(notes, names, watchable(conn, source)), **_of_rowids(notes, names, source)}
+    return _named(collection, {**_of_rows(notes, names), **displaced})
 
 
 def present(conn: sqlite3.Connection, collection: str) -> dict[str, str]:
@@ -109,6 +111,19 @@ def _of_displaced(notes: Notes, names: Spelling, uniques: Sequence[Unique]) -> d
     return {
         "displace_insert": _body("before insert", names, *on_insert),
         "displace_update": _body(f"before update of {columns}", names, *on_update),
+    }
+
+
+def _of_rowids(notes: Notes, names: Spelling, source: SourceTable) -> dict[str, str]:
+    """The same for rows that have the rowid which another one is given, in a table whose key is another."""
+    if source.rowid is None or source.stable or not source.has_key:
+        return {}
+    rowid = quote(source.rowid)
+    displaced = _displaced(notes, names, ((source.rowid, "BINARY"),))
+    return {
+        # SQLite has -1 there before an insert that gives none, which so pays next to nothing.
+        "displace_rowid_insert": _body("before insert", names, displaced, when=f"new.{rowid} is not -1"),
+        "displace_rowid_update": _body("before update", names, displaced, when=f"new.{rowid} is not old.{rowid}"),
     }
 
 
