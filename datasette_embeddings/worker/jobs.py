@@ -130,7 +130,7 @@ class Worker:
             seen, job, due = await database.execute_fn(find)
         self._checked[database.name] = seen.checked
         if job is None and seen.is_due:
-            await compat.write(database, attend)
+            await compat.write(database, lambda conn: attend(conn, thorough=seen.checked is None))
             _, job, due = await database.execute_fn(find)
         if job is None and due and jobs.RETRIED in kinds:
             job = await compat.write(database, lambda conn: retry_due(conn, registry))

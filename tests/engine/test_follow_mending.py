@@ -201,6 +201,36 @@ def test_an_embedded_column_that_is_dropped(notes, model):
     assert vectors(notes, "notes") == {1: word_lengths("again")}
 
 
+STATEMENT = "select sql from sqlite_master where name = 'notes'"
+UNNOTED = "Rows of notes differ from their vectors, and no change of them was noted: this pass compares every row"
+
+
+@pytest.mark.parametrize("default", ["", " default 'none'"])
+def test_an_embedded_column_that_is_dropped_and_added_again(path, model, default):
+    """Word for word, between two looks: table and triggers read as before, and it is noticed by a sample of rows."""
+    make_file(path, f"create table notes (id integer primary key, body text{default})", notes=[(1, "a"), (2, "b c")])
+    embed_and_follow(path, "notes", ["body"], model)
+    before = read(path, STATEMENT)
+    execute(path, f"alter table notes drop column body; alter table notes add column body text{default}")
+    write(path, "update notes set body = 'again' where id = 2")
+    assert read(path, STATEMENT) == before
+    (job,) = sync(path, model)
+    assert (job.kind, job.cause) == ("rows", UNNOTED)
+    assert vectors(path, "notes") == fresh(path)
+    assert sync(path, model) == []
+
+
+def test_a_change_of_the_schema_is_no_reason_by_itself(notes, model):
+    """Rows that were noted are dealt with as such, and where none was there is nothing to do."""
+    write(notes, "create index years on notes (year)")
+    assert sync(notes, model) == []
+    execute(
+        notes, "update notes set body = body || '!'; delete from notes where id = 1; create view all_notes as select 1"
+    )
+    (job,) = sync(notes, model)
+    assert (job.kind, job.embedded, vectors(notes, "notes")) == ("noted", 4, fresh(notes))
+
+
 def test_another_column_that_is_dropped(notes, model):
     """No trigger keeps a column that is not embedded from being dropped or renamed."""
     execute(notes, "alter table notes drop column year; alter table notes rename column title to heading")

@@ -10,10 +10,12 @@ from ..collections import Collection, every_collection
 from ..identifiers import quote
 from ..jobs.noted import create_noted
 from ..sources import schema_version
+from ..states import one_state
 from ..tables import SourceTable
 from ..transactions import transaction
 from .mending import followable, is_sound, mend
 from .notes import Notes, count_notes, has_notes, stored_notes
+from .sampling import changed_unnoted
 from .shape import LOST, UNWATCHED, shape_of, stored_shape
 
 LOCKED_SECONDS = 30  # after which a job that met another program's lock is tried again
@@ -35,25 +37,25 @@ class Look:
 
 
 def look(conn: sqlite3.Connection, checked: int | None) -> Look:
-    """See whether anything waits, and unless the schema is as it was when `checked`, look at the triggers too.
+    """See whether anything waits, and unless the schema is as it was when `checked`, look at triggers and tables too.
 
     Only reads.
     """
-    version = schema_version(conn)
-    looks = [_look(conn, collection, version != checked) for collection in followed(conn)]
-    is_settled = not any(found in ("due", "blocked") for found in looks)
-    return Look("due" in looks, version if is_settled else None)
+    with one_state(conn):
+        version = schema_version(conn)
+        looks = [_look(conn, collection, version != checked) for collection in followed(conn)]
+    is_settled = all(settled for _, settled in looks)
+    return Look(any(is_due for is_due, _ in looks), version if is_settled else None)
 
 
-def _look(conn: sqlite3.Connection, collection: Collection, thorough: bool) -> str | None:
+def _look(conn: sqlite3.Connection, collection: Collection, thorough: bool) -> tuple[bool, bool]:
+    """Whether attend_to() would do something, and whether from now on its notes are all that is to be looked at."""
     if thorough and not is_sound(conn, collection):
-        return "due"
-    due = _due(conn, collection) if thorough or _has_waiting(conn, collection) else None
+        return True, False
+    due = _due(conn, collection, thorough) if thorough or _has_waiting(conn, collection) else None
     if due is None:
-        return None
-    if _is_free(conn, collection):
-        return "due"
-    return "blocked" if due[0] == jobs.ROWS else None
+        return False, True
+    return _is_free(conn, collection), due[0] == jobs.NOTED
 
 
 def mend_all(conn: sqlite3.Connection) -> None:
@@ -64,18 +66,18 @@ def mend_all(conn: sqlite3.Connection) -> None:
                 mend(conn, collection)
 
 
-def attend(conn: sqlite3.Connection) -> None:
-    """Mend what is broken, and make a job for what waits."""
+def attend(conn: sqlite3.Connection, *, thorough: bool = True) -> None:
+    """Mend what is broken, and make a job for what waits; `thorough` unless the last look says what was checked."""
     with transaction(conn):
         for collection in followed(conn):
-            attend_to(conn, collection)
+            attend_to(conn, collection, thorough=thorough)
 
 
-def attend_to(conn: sqlite3.Connection, collection: Collection) -> None:
+def attend_to(conn: sqlite3.Connection, collection: Collection, *, thorough: bool = True) -> None:
     """The same for one collection, unless a job of it is in the way."""
     with transaction(conn):
         collection = mend(conn, collection)
-        due = _due(conn, collection)
+        due = _due(conn, collection, thorough)
         if due is None or not _is_free(conn, collection):
             return
         kind, cause = due
@@ -105,7 +107,7 @@ def _has_waiting(conn: sqlite3.Connection, collection: Collection) -> bool:
     return notes is not None and has_notes(conn, notes)
 
 
-def _due(conn: sqlite3.Connection, collection: Collection) -> tuple[str, str | None] | None:
+def _due(conn: sqlite3.Connection, collection: Collection, thorough: bool) -> tuple[str, str | None] | None:
     """The kind of job that is due, and its cause in a sentence; None where nothing is, or where nothing can be done."""
     found, notes = followable(conn, collection), stored_notes(conn, collection.name)
     if found is None or notes is None:
@@ -114,6 +116,8 @@ def _due(conn: sqlite3.Connection, collection: Collection) -> tuple[str, str | N
     shape = stored_shape(conn, collection.id)
     if shape != shape_of(conn, source):
         return jobs.ROWS, _cause(source, shape)
+    if thorough and changed_unnoted(conn, collection, source, notes):
+        return jobs.ROWS, f"Rows of {source.name} differ from their vectors, and no change of them was noted{COMPARED}"
     if not has_notes(conn, notes):
         return None
     if _is_flood(conn, source, notes):
