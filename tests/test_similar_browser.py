@@ -165,6 +165,35 @@ def test_an_image_stays_when_a_filter_changes(drawings, page):
     assert page.locator("[data-embed=image-asked]").count() == 0
 
 
+def test_the_sql_of_an_image(drawings, page):
+    """The query page gives the same rows, by the vector that the model made of the image."""
+    url, red = drawings
+    search_by(page, url, red)
+    found = ids(page)
+    page.click("text=View and edit SQL")
+    page.wait_for_selector("td.col-score")
+    assert [int(text) for text in page.locator("td.col-id").all_inner_texts()] == found
+
+
+def test_a_vector_stays_when_a_filter_changes(drawings, page):
+    """So does a vector that was posted by a form."""
+    url, _ = drawings
+    page.goto(url)
+    page.evaluate(
+        """numbers => { const form = document.querySelector("[data-embed-image]");
+        form.elements.image.name = "vector"; form.elements.vector.value = numbers; form.submit() }""",
+        f"[{', '.join('1' * 16)}]",
+    )
+    page.wait_for_selector("h2:has-text('4 rows like your vector')")
+    first = ids(page)
+    page.click("summary:has-text('Filters')")
+    page.select_option("select[name=_filter_column]", "id")
+    page.fill("input[name=_filter_value]", str(first[1]))
+    page.click("button:has-text('Apply')")
+    page.wait_for_selector("h2:has-text('1 row like your vector')")
+    assert ids(page) == [first[1]]
+
+
 def test_without_javascript(url, browser):
     """Box, form and links do the same."""
     with closing(browser.new_context(java_script_enabled=False)) as context:
@@ -196,8 +225,11 @@ def test_narrow_screens(url, page):
 
 
 def test_every_input_has_a_label(url, page):
-    """A screen reader can name every control."""
-    page.goto(f"{url}/data/notes/-/similar?q=x&kind=1")
+    """A screen reader can name every control, and tell the rows' links and the filters from each other."""
+    page.goto(f"{url}/data/notes/-/similar?q=x&kind=1&id__gt=2")
+    first = page.inner_text(".embed-results td.type-pk >> nth=0")
+    for name in ("Column of filter 1", "Value of filter 2", "Operator of a new filter", f"Similar rows to {first}"):
+        assert page.get_by_label(name, exact=True).count() == 1, name
     unnamed = "e => e.type !== 'hidden' && !e.labels?.length && !e.textContent.trim() && !e.ariaLabel"
     controls = ".embed input, .embed select, .embed button"
     assert page.evaluate(f"[...document.querySelectorAll('{controls}')].filter({unnamed}).length") == 0

@@ -66,22 +66,22 @@ function sendImages(form) {
   });
 }
 
-/* On the page of an image's matches: what changes the filters posts the image again. */
+/* On the page of the matches of an image or a vector: what changes the filters posts it again. */
 
-function keepImage(form) {
-  const image = document.querySelector("[data-embed-image]");
+function keepPosted(form) {
+  const posted = document.querySelector("[data-embed-posted]");
   const post = (address) => {
-    image.action = address;
-    image.submit();
+    posted.action = address;
+    posted.submit();
   };
   document.querySelectorAll("[data-embed=image-asked]").forEach((shown) => {
-    shown.src = `data:image/jpeg;base64,${image.elements.image.value}`;
+    shown.src = `data:image/jpeg;base64,${posted.elements.image.value}`;
   });
   form.addEventListener("submit", (event) => {
-    if (form.elements.q?.value) return; // a text, asked instead of the image
+    if (form.elements.q?.value) return; // a text, asked instead of what was posted
     event.preventDefault();
     const fields = new URLSearchParams(new FormData(form));
-    fields.delete("_mode"); // an image has no words
+    fields.delete("_mode"); // neither has words
     post(`${form.getAttribute("action")}?${fields}`);
   });
   document.querySelectorAll(".embed-others a").forEach((link) => {
@@ -93,6 +93,6 @@ function keepImage(form) {
 }
 
 document.querySelectorAll("[data-embed-similar]").forEach(linkRows);
-document.querySelectorAll("[data-embed-keep-image]").forEach(keepImage);
+document.querySelectorAll("[data-embed-keep]").forEach(keepPosted);
 document.querySelectorAll("[data-embed-image]").forEach(sendImages);
 document.querySelectorAll("[data-embed-again]").forEach((form) => setTimeout(() => form.submit(), AGAIN));

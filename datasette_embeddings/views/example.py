@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from urllib.parse import urlencode
 
+from .. import compat
 from ..engine.collections import Collection
 from ..engine.errors import EmbedError
 from ..engine.identifiers import quote
@@ -36,9 +37,9 @@ def example_sql(conn: sqlite3.Connection, collection: Collection, registry: Regi
 
 
 def example_url(datasette, database, sql: str) -> str:
-    """The page of Datasette that runs it; 1.0 sends it on to its own address."""
+    """The page of Datasette that runs it."""
     arguments = {"sql": sql, **({"q": "how do I begin?"} if ":q" in sql else {})}
-    return datasette.urls.database(database.name) + "?" + urlencode(arguments)
+    return compat.query_url(datasette, database.name) + "?" + urlencode(arguments)
 
 
 def _shown(source: SourceTable, collection: Collection) -> list[str]:

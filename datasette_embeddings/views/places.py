@@ -9,7 +9,7 @@ from .. import compat
 from ..engine.collections import Collection, list_collections
 from ..engine.errors import EmbedError
 from ..permissions import visible_collections
-from .similar import OF_THE_TABLE_PAGE, OURS, arguments_of, can_ask, chosen
+from .similar import OF_THE_TABLE_PAGE, OURS, QUERIES, arguments_of, can_ask, chosen
 from .visit import Urls, Visit
 
 
@@ -94,7 +94,7 @@ async def _above_rows(datasette, request, database: str, table: str) -> dict[str
         "embed_place": place,
         "embed_table": datasette.urls.table(database, table),
         "embed_carried": [
-            (f"{name}__exact" if name in ("q", "row") else name, value)
+            (f"{name}__exact" if name in QUERIES else name, value)
             for name, value in arguments_of(request)
             if name not in OF_THE_TABLE_PAGE | OURS
         ],

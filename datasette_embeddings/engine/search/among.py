@@ -39,7 +39,7 @@ def listed(source: SourceTable, text: object) -> Among:
         raise EmbedError("`among` is a JSON array of row keys, as json_group_array() makes it")
     several = len(source.keys) > 1
     keys = [_key(source, key, several) for key in given]
-    if not all(_is_json(part) for key in keys for part in key):
+    if not all(is_json(part) for key in keys for part in key):
         return _packed(source, keys)
     values = [f"json_extract(j.value, '$[{number}]')" if several else "j.value" for number in range(len(source.keys))]
     return Among(f"select {', '.join(values)} from json_each(:embed_among) as j", {"embed_among": text})
@@ -59,7 +59,7 @@ def _key(source: SourceTable, given: object, several: bool) -> Key:
         ) from None
 
 
-def _is_json(part: object) -> bool:
+def is_json(part: object) -> bool:
     """False for what JSON has no form for, or that SQLite does not read back: binary, and texts with a NUL."""
     return not isinstance(part, bytes) and part not in (math.inf, -math.inf) and "\0" not in str(part)
 
@@ -77,7 +77,7 @@ def _written(part: object, binary: bytearray) -> str:
     """A value as JSON: itself, or [where it begins in the bytes, how many they are, 1 for text]."""
     if isinstance(part, float) and math.isinf(part):
         return "1e999" if part > 0 else "-1e999"
-    if _is_json(part):
+    if is_json(part):
         return json.dumps(part)
     data = part if isinstance(part, bytes) else str(part).encode()
     binary += data

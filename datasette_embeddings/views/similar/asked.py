@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -47,11 +48,24 @@ async def search_of(visit: Visit) -> Search:
     return _checked({name: value for name, value in given.items() if value is not None}, _most(visit))
 
 
+def unread(visit: Visit) -> Search:
+    """What the form keeps of a search that cannot be read: its text."""
+    return Search(q=visit.request.args.get("q"))
+
+
 async def _posted(visit: Visit) -> dict[str, Any]:
     if visit.is_json:
         return await json_object(visit.request, (*KINDS, "mode", "size", "collection", "min_score"))
     fields = await form_fields(visit.request)
-    return {name: fields[name][-1] for name in ("q", "row", "image") if name in fields}
+    given: dict[str, Any] = {name: fields[name][-1] for name in KINDS if name in fields}
+    return given | {name: _from_json(given[name]) for name in ("vector",) if name in given}
+
+
+def _from_json(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
 
 
 def _most(visit: Visit) -> int:
@@ -73,6 +87,8 @@ def _checked(given: Mapping[str, Any], most: int) -> Search:
     )
     if search.mode != MEANING and search.kind not in ("q", None):
         raise EmbedError(f"The mode {search.mode!r} looks for words, so it takes a text: {search.kind!r} has none")
+    if search.mode == WORDS and search.min_score is not None:
+        raise EmbedError("The mode 'words' gives no scores, so a least score would leave nothing")
     return search
 
 

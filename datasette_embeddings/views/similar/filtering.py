@@ -13,15 +13,12 @@ from ...engine.errors import EmbedError
 from ...engine.identifiers import quote
 from ...engine.tables import SourceTable
 from ..visit import Visit
+from .arguments import Argument, arguments_of, is_filter
 
 if TYPE_CHECKING:
     from datasette.filters import Filters
 
     from ...engine.search import Among
-
-OURS = ("q", "row")  # a column of such a name is filtered by q__exact=
-
-Argument = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -46,16 +43,6 @@ class Filtering:
         return Among(self.query(source) + "\n", self.parameters or {}) if self.clauses else None
 
 
-def arguments_of(request) -> list[Argument]:
-    """The address's arguments in their order, each time one is given."""
-    return [(name, value) for name in request.args for value in request.args.getlist(name)]
-
-
-def is_filter(name: str) -> bool:
-    """True for an argument that filters a column."""
-    return name not in OURS and (not name.startswith("_") or "__" in name)
-
-
 async def filtering_of(visit: Visit, source: SourceTable) -> Filtering:
     """The filters of the address, those of other plugins included."""
     filters = _filters(_pairs(visit))
@@ -69,7 +56,8 @@ async def filtering_of(visit: Visit, source: SourceTable) -> Filtering:
             descriptions += found.human_descriptions
         description = filters.human_description_en(extra=descriptions)
     except (ValueError, LookupError, TypeError, AttributeError) as error:  # such as ?x__in=[ and ?_through={}
-        raise EmbedError(f"A filter cannot be read: {error}") from error
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else error
+        raise EmbedError(f"A filter cannot be read: {reason}") from error
     return Filtering(filters, tuple(clauses), parameters, description)
 
 

@@ -36,7 +36,8 @@ class Ground:
     collections: tuple[Collection, ...]
     collection: Collection
     index: FullText | None
-    columns: tuple[str, ...]  # that are shown, the rowid first where it is the key
+    names: tuple[str, ...]  # of the columns, the rowid first where it is the key
+    columns: tuple[str, ...]  # those that are shown
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Found:
     rows: tuple[sqlite3.Row, ...]
     passages: tuple[str | None, ...]  # None where the row is not in chunks
     key: Key | None = None  # of the row that was searched by
+    vector: bytes | None = None  # of the query, where that was no row and no words alone
 
 
 async def ground_of(visit: Visit, name: str | None) -> Ground:
@@ -61,11 +63,24 @@ async def ground_of(visit: Visit, name: str | None) -> Ground:
         found = tuple(entry for entry in list_collections(conn) if entry.table.lower() == table.lower())
         collection = chosen(found, table, name)
         source = source_table(conn, table)
-        shown = ["rowid", *columns] if source.keys[0].name == "rowid" else columns
-        return Ground(source, found, collection, find_index(conn, source, **configured), tuple(shown))
+        names = ("rowid", *columns) if source.keys[0].name == "rowid" else tuple(columns)
+        index = find_index(conn, source, **configured)
+        return Ground(source, found, collection, index, names, _shown(visit, source, names))
 
     ground = await visit.database.execute_fn(look)
     return ground if await _may_see(visit, ground.index) else replace(ground, index=None)
+
+
+def _shown(visit: Visit, source: SourceTable, names: tuple[str, ...]) -> tuple[str, ...]:
+    """The columns that ?_col= and ?_nocol= leave, as on the table page: those of the key always."""
+    keys = [key.name for key in source.keys]
+    wanted, unwanted = visit.request.args.getlist("_col"), visit.request.args.getlist("_nocol")
+    for argument, given, known in (("_col", wanted, set(names)), ("_nocol", unwanted, set(names) - set(keys))):
+        for name in given:
+            if name not in known:
+                raise EmbedError(f"{source.name} has no column {name!r} that {argument} could name")
+    order = dict.fromkeys([*keys, *wanted]) if wanted else names
+    return tuple(name for name in order if name in names and name not in unwanted)
 
 
 async def _may_see(visit: Visit, index: FullText | None) -> bool:
@@ -114,7 +129,7 @@ async def find(visit: Visit, ground: Ground, filtering: Filtering, search: Searc
                     matches = searching.nearest(vector, search.size, **options)
                 near = [match for match in matches if _is_near(match, search.min_score)]
                 texts = passages(conn, ground.collection, ground.source, near)
-                return Found(tuple(near), _rows(conn, ground, near), tuple(texts), key)
+                return Found(tuple(near), _rows(conn, ground, near), tuple(texts), key, vector)
 
     try:
         async with turns_of(visit.datasette):
