@@ -95,9 +95,11 @@ class Visit:
         return Response.html(html, status=status)
 
     async def error(self, message: str, status: int) -> Response:
-        """The same sentence, as JSON or in Datasette's own error page."""
+        """The same sentence, as JSON, as text in place of CSV, or in Datasette's own error page."""
         if self.is_json:
             return self.json({"error": message}, status)
+        if self.request.url_vars.get("format") == "csv":
+            return self.text(message + "\n", status)
         return await self.page("error.html", {"title": None, "status": status, "error": message}, status)
 
 

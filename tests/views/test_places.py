@@ -57,14 +57,15 @@ async def test_a_query_page(datasette):
 
 
 async def test_the_filters_go_along(datasette):
-    """What the table is filtered by the search is filtered by; how it is shown stays behind."""
+    """What the table is filtered by the search is filtered by, and it shows the same columns; order and facets stay."""
     arguments = "title__contains=B&_where=id%3E0&q=x&_sort=title&_facet=title&_size=5&_col=title"
     response = await get(datasette, "/data/notes?" + arguments.replace("q=x&", ""))
     box = response.text[response.text.index(BOX) :]
     box = box[: box.index("</form>")]
     assert '<input type="hidden" name="title__contains" value="B">' in box
     assert '<input type="hidden" name="_where" value="id&gt;0">' in box
-    assert box.count("hidden") == 2
+    assert '<input type="hidden" name="_col" value="title">' in box
+    assert box.count("hidden") == 3
 
 
 async def test_a_column_called_q(make_datasette, tmp_path, embed):

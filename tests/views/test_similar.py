@@ -15,8 +15,10 @@ from clients import get, get_json, post_form, post_json
 from datasette import hookimpl
 from fake_models import ByteCounts, Failing, Held, NeedsKey, QuerySide, SlowLoading, WordLengths, word_lengths
 from markupsafe import Markup
+from searched import Numbers, embed_within
 
 from datasette_embeddings import compat
+from datasette_embeddings.engine.collections import create_collection, define
 from datasette_embeddings.views.similar import vectors
 
 ROOT, READER = {"id": "root"}, {"id": "reader"}
@@ -159,7 +161,10 @@ ERRORS = [
     ("?q=x&_where=nosuch", 400, "nosuch"),
     ("?q=x&_where=id%3E:missing", 400, "filters"),
     ("?q=x&title__arraycontains=x", 400, "filters"),
-    ("?q=x&_through={}", 400, "filter"),
+    ("?q=x&_through={}", 400, "A filter cannot be read: it lacks 'table'"),
+    ("?q=x&_mode=words&_min_score=0.5", 400, "'words' gives no scores"),
+    ("?q=x&_col=nosuch", 400, "notes has no column 'nosuch' that _col could name"),
+    ("?q=x&_nocol=id", 400, "notes has no column 'id' that _nocol could name"),
 ]
 
 
@@ -172,11 +177,52 @@ async def test_errors(searchable, arguments, status, word, suffix):
         assert response.status_code == 200
         return
     assert response.status_code == status
+    if suffix == ".csv":
+        assert response.headers["content-type"] == "text/plain; charset=utf-8"
     if suffix == ".json":
         assert response.json()["ok"] is False
         assert word in response.json()["error"]
     else:
         assert word in response.text.replace("&#39;", "'")
+
+
+async def test_before_anything_is_embedded(make_datasette, notes, embed):
+    """A collection whose job has not begun finds nothing, and the page says why."""
+    embed(notes, "notes", "body", run=False)
+    datasette = make_datasette(notes, models=[WordLengths()])
+    assert (await get_json(datasette, SIMILAR + ".json?q=x"))["matches"] == []
+    page = (await get(datasette, SIMILAR + "?q=x")).text
+    assert 'No row is embedded yet: <a class="embed-inline" href="/data/-/embed/notes">' in page
+
+
+async def test_the_form_keeps_the_text(searchable):
+    """What was typed is there after an error too, also where the search cannot be read."""
+    for arguments in ("_size=0", "nosuch=1", "_mode=nosuch", "_min_score=x&row=1"):
+        response = await get(searchable, f"{SIMILAR}?q=a+good+question&{arguments}")
+        assert response.status_code == 400
+        assert 'name="q" value="a good question"' in response.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "columns"),
+    [
+        ("_col=body", ["id", "body"]),
+        ("_col=body&_col=title&_col=id", ["id", "body", "title"]),
+        ("_nocol=body", ["id", "title"]),
+        ("_col=body&_col=title&_nocol=body", ["id", "title"]),
+    ],
+)
+async def test_the_columns_that_are_shown(searchable, arguments, columns):
+    """?_col= and ?_nocol= mean what they mean on the table page, and go along to whatever is searched for next."""
+    table = await get_json(searchable, f"/data/notes.json?_shape=objects&{arguments}")
+    data = await get_json(searchable, f"{SIMILAR}.json?q=x&{arguments}")
+    assert list(data["matches"][0]["row"]) == columns == list(table["rows"][0])
+    page = (await get(searchable, f"{SIMILAR}?q=x&{arguments}")).text
+    assert re.findall(r'data-column="([^"]+)"', page) == columns
+    assert f"&amp;{arguments.split('&')[0]}" in re.search(r'href="([^"]+)" aria-label="Similar rows to', page)[1]
+    assert [f"<option>{name}</option>" in page for name in ("id", "title", "body")] == [True] * 3
+    above = (await get(searchable, f"/data/notes?{arguments}")).text
+    assert f'<input type="hidden" name="{arguments.split("=")[0]}"' in above
 
 
 @pytest.mark.parametrize(
@@ -392,6 +438,24 @@ async def test_an_immutable_database(make_datasette, notes, embed):
     for suffix in ("", ".json", ".csv"):
         for query in ("q=bread", "row=1"):
             assert (await get(datasette, f"{SIMILAR}{suffix}?{query}")).status_code == 200
+
+
+async def test_a_database_in_memory(make_datasette):
+    """A named database in memory is searched as a file is, and shown by the query page too."""
+    datasette = make_datasette(models=[Numbers()])
+    database = datasette.add_memory_database("data")
+
+    def fill(conn):
+        with conn:
+            conn.execute("create table notes (id integer primary key, body text)")
+            conn.execute("insert into notes values (1, '[1, 0]'), (2, '[0, 1]')")
+            create_collection(conn, define(conn, "notes", ["body"], None, Numbers()))
+            embed_within(conn)
+
+    await database.execute_write_fn(fill)
+    assert keys(await get_json(datasette, SIMILAR + ".json?q=[0,1]")) == [2, 1]
+    page = await get(datasette, SIMILAR + "?row=1&id__gt=0")
+    assert (page.status_code, "View and edit SQL" in page.text) == (200, True)
 
 
 class Shouting:
