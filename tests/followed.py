@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import closing
 
+from chunked import ShortSighted
 from embedded import create, read, run
 from fake_models import WordLengths, word_lengths
 
@@ -77,9 +78,13 @@ class Slow(WordLengths):
         return super().embed_batch(contents)
 
 
-def keep_up(path, ready):
+class SlowReader(Slow, ShortSighted):
+    """The same of a model that reads little, so that long texts are cut."""
+
+
+def keep_up(path, ready, model=Slow):
     """What a process does that keeps a file up to date: sync() for ever, once it has said that it is `ready`."""
-    model = Slow()
+    model = model()
     ready.set()
     while True:
         sync(path, model)
