@@ -48,6 +48,9 @@ def estimate_text(found: Estimate) -> str:
     if survey.stored:
         verb = "is" if survey.stored == 1 else "are"
         sentences.append(f"{about}{survey.stored:,} more {verb} stored already, or equal to one of these")
+    if survey.postponed:
+        verb = "is" if survey.postponed == 1 else "are"
+        sentences.append(f"{about}{survey.postponed:,} more failed before, and {verb} postponed")
     if survey.seen is not None:
         sentences.append(f"estimated from {counted(survey.seen, 'row')} of the table")
     if found.cost is not None and not found.counted:

@@ -56,7 +56,7 @@ def change(ctx, database, collection, columns, model, template, anew, cancel, ac
         wanted = access.read(lambda conn: changed(conn, present, entry.model, columns, template, **chunking))
         limits = affordable(entry.model, wanted, options["max_cost"], options["max_rows"])
         if options["dry_run"]:
-            return say_cost(access, wanted, entry.model)
+            return say_cost(access, wanted, entry.model, anew=anew)
         wish = (present, wanted, entry, anew, limits)
         run_pass(ctx, access, registry, database, lambda conn, owner: _take(conn, owner, *wish))
         _tell(access, present)

@@ -39,10 +39,10 @@ def affordable(model: EmbeddingModel, definition: Definition, *limits: Given) ->
     return given
 
 
-def say_cost(access: FileAccess, definition: Definition, model: EmbeddingModel) -> None:
-    """Print what a job of this definition would come to; nothing is written."""
+def say_cost(access: FileAccess, definition: Definition, model: EmbeddingModel, *, anew: bool = False) -> None:
+    """Print what a job of this definition would come to, `anew` or not; nothing is written."""
     cutter = make_cutter(definition.chunking, model)
-    found = access.read(lambda conn: survey(conn, definition, model, cutter, READ_SECONDS))
+    found = access.read(lambda conn: survey(conn, definition, model, cutter, READ_SECONDS, anew=anew))
     click.echo(estimate_text(estimate(found, model, binary=definition.binary, seconds=COUNT_SECONDS)))
 
 

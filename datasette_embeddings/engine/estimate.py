@@ -9,13 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from .collections import Definition, every_collection
-from .contents import Content, Recipe
+from .contents import Content, Recipe, content_hash
 from .cutting import Cutter, undivided
 from .errors import EmbedError
 from .identifiers import quote
 from .kept import find_kept
 from .models import EmbeddingModel
 from .prices import TokenCounter, cost_of, price_of, size_of
+from .retries import postponed_contents
 from .rows import count_rows, read_all, selected
 from .sources import known_tables
 from .states import one_state
@@ -39,6 +40,7 @@ class Survey:
     size: int  # bytes of the contents for the model
     sample: tuple[Content, ...]  # the first of these
     seen: int | None = None  # rows that all this is estimated from; None: every row was read
+    postponed: int = 0  # contents that failed before and are not due yet
 
 
 @dataclass(frozen=True)
@@ -58,12 +60,17 @@ def survey(
     model: EmbeddingModel,
     cutter: Cutter | None = None,
     seconds: float = READ_SECONDS,
+    *,
+    anew: bool = False,
 ) -> Survey:
-    """Read the table as a job would, whole within so many seconds; else a sample of it, in as many again."""
+    """Read the table as a job would, whole within so many seconds; else a sample of it, in as many again.
+
+    `anew`: as the job of a change would that takes over no vector made before.
+    """
     with one_state(conn):
         source = source_table(conn, definition.table)
         recipe = definition.recipe(source)
-        known = _Known(conn, definition, model)
+        known = _Known(conn, definition, model, anew)
         tally = _Tally(recipe, cutter, known)
         if tally.read(read_all(conn, source, recipe), seconds):
             return tally.survey()
@@ -106,8 +113,10 @@ def estimate(
 class _Known:
     """The contents whose vector a job of a definition would take over."""
 
-    def __init__(self, conn: sqlite3.Connection, definition: Definition, model: EmbeddingModel) -> None:
+    def __init__(self, conn: sqlite3.Connection, definition: Definition, model: EmbeddingModel, anew: bool) -> None:
         of_model = [collection for collection in every_collection(conn) if collection.model == definition.model]
+        if anew:  # only what such a change has made so far
+            of_model = [collection for collection in of_model if collection.replaces is not None]
         own = next((collection for collection in of_model if definition.is_met_by(collection.definition)), None)
         newest = max((other for other in of_model if other.fingerprint), key=lambda other: other.id, default=None)
         # One that is to be made will hold its model to be the newest's.
@@ -115,6 +124,7 @@ class _Known:
         dimensions = (own.dimensions if own else None) or model.dimensions
         self._conn, self._own = conn, own
         self._tables = known_tables(conn, like, dimensions) if like else ()
+        self.postponed = postponed_contents(conn, own) if own else set()
 
     def __contains__(self, content_hash: bytes) -> bool:
         if any(find_vector(self._conn, table, content_hash) is not None for table in self._tables):
@@ -130,7 +140,7 @@ class _Tally:
         self._cut = cutter.chunks if cutter else undivided
         self._met: set[bytes] = set()
         self._sample: list[Content] = []
-        self._rows = self._stored = self._size = self._sampled = 0
+        self._rows = self._stored = self._postponed = self._size = self._sampled = 0
 
     def read(self, rows: Iterable[Sequence[object]], seconds: float) -> bool:
         """Count the rows, for so long; True where it was enough for all of them."""
@@ -147,10 +157,14 @@ class _Tally:
     def survey(self, total: int | None = None) -> Survey:
         """What was counted; as it would be of `total` rows, if these were only some of them."""
         scale = 1 if total is None else total / max(1, self._rows)
-        contents, stored, size = (round(number * scale) for number in (len(self._met), self._stored, self._size))
-        return Survey(contents, stored, size, tuple(self._sample), None if total is None else self._rows)
+        counts = (len(self._met), self._stored, self._size, self._postponed)
+        contents, stored, size, postponed = (round(number * scale) for number in counts)
+        return Survey(contents, stored, size, tuple(self._sample), None if total is None else self._rows, postponed)
 
     def _add(self, values: Sequence[object], whole: Content) -> None:
+        if self._known.postponed and content_hash(whole) in self._known.postponed:
+            self._postponed += 1
+            return
         with suppress(EmbedError):  # a text that cannot be cut fails in the job, and costs nothing
             for chunk in self._cut(self._recipe, values, whole):
                 if chunk.content_hash in self._met or chunk.content_hash in self._known:

@@ -45,9 +45,21 @@ def try_all(conn: sqlite3.Connection, collection: Collection) -> None:
     Where the last job failed as a whole, the rows may not have been at fault; and a collection that is to replace
     another one cannot do so without them.
     """
-    job = jobs.latest_job(conn, collection.id)
-    if collection.replaces is not None or (job is not None and job.status == jobs.FAILED):
+    if _wants_all(conn, collection):
         ask_again(conn, collection.id)
+
+
+def postponed_contents(conn: sqlite3.Connection, collection: Collection) -> set[bytes]:
+    """The hashes of the contents that such a pass would leave alone, because they failed and are not due."""
+    if _wants_all(conn, collection):
+        return set()
+    sql = "select content_hash from _embed_errors where collection_id = ? and (retry_at is null or retry_at > ?)"
+    return {content_hash for (content_hash,) in conn.execute(sql, (collection.id, time.time())) if content_hash}
+
+
+def _wants_all(conn: sqlite3.Connection, collection: Collection) -> bool:
+    job = jobs.latest_job(conn, collection.id)
+    return collection.replaces is not None or (job is not None and job.status == jobs.FAILED)
 
 
 def due_collections(conn: sqlite3.Connection, models: Container[str]) -> list[int]:

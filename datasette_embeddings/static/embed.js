@@ -12,7 +12,8 @@ function followForm(form) {
   function address() {
     const fields = new FormData(form);
     const query = new URLSearchParams();
-    for (const name of ["columns", "template", "model", "chunking", "chunk_size", "chunk_unit", "chunk_overlap"]) {
+    const names = ["columns", "template", "model", "chunking", "chunk_size", "chunk_unit", "chunk_overlap", "anew"];
+    for (const name of names) {
       for (const value of fields.getAll(name)) query.append(name, value);
     }
     return `${form.dataset.json}?${query}`;

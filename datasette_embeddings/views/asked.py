@@ -27,6 +27,7 @@ class Asked:
     follow: bool | None = None  # None: nobody said
     limits: Given = field(default_factory=dict)
     cut: Mapping[str, Any] = field(default_factory=dict)  # {"chunking": …} as JSON has it, or nothing
+    anew: bool = False  # of a change: no vector that is stored is taken over
 
     @property
     def chunking(self) -> dict[str, Chunking | None]:
@@ -115,6 +116,7 @@ def asked_by_fields(fields: dict[str, list[str]]) -> Asked:
         last("follow") is not None if "follow" in fields else None,  # of a box that is not ticked, a hidden field tells
         limits_in_fields(fields),
         cut_in_fields(fields),
+        last("anew") is not None,
     )
 
 

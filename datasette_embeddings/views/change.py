@@ -39,7 +39,7 @@ async def begin(visit: Visit) -> Response:
         anew = body.pop("anew", False)
         if not isinstance(anew, bool):
             raise EmbedError("'anew' must be true or false")
-        successor, job = await _begin(visit, asked_by_json(body), anew)
+        successor, job = await _begin(visit, replace(asked_by_json(body), anew=anew))
         price = registry_for(visit.datasette).price(successor)
         shown = {"collection": collection_json(visit.collection, visit.database.name), "job": job_json(job, price)}
         return visit.json({**shown, "change": collection_json(successor, visit.database.name)}, 201)
@@ -48,13 +48,13 @@ async def begin(visit: Visit) -> Response:
     if "preview" in fields:
         return await form_page(visit, asked, strict=True)
     try:
-        await _begin(visit, _whole(asked), "anew" in fields)
+        await _begin(visit, _whole(asked))
     except EmbedError as error:
         return await form_page(visit, asked, error=error)
     return Response.redirect(Urls(visit.datasette).collection(visit.database.name, visit.collection.name), status=303)
 
 
-async def _begin(visit: Visit, asked: Asked, anew: bool) -> tuple[Collection, Job]:
+async def _begin(visit: Visit, asked: Asked) -> tuple[Collection, Job]:
     present = visit.collection
     registered = registry_for(visit.datasette).find(asked.model or present.model)
 
@@ -62,7 +62,7 @@ async def _begin(visit: Visit, asked: Asked, anew: bool) -> tuple[Collection, Jo
         with transaction(conn):
             wanted = changed(conn, present, registered.model, asked.columns, asked.template, **asked.chunking)
             check_affordable(asked.limits, registered.model, binary=wanted.binary)
-            successor = begin_change(conn, present.name, wanted, plugin=registered.plugin, anew=anew)
+            successor = begin_change(conn, present.name, wanted, plugin=registered.plugin, anew=asked.anew)
             return successor, create_job(conn, successor.id, actor=visit.actor_id, limits=asked.limits)
 
     result = await visit.write(made)

@@ -24,7 +24,7 @@ from .shapes import collection_json, job_json, models_json
 from .visit import Urls, Visit
 
 _SAID = ("columns", "template", "model", "collection", "follow")
-FIELDS, MEMBERS = (*_SAID, *CHUNKS), (*_SAID, "chunking", *LIMITS)  # of the form, and of JSON
+FIELDS, MEMBERS = (*_SAID, *CHUNKS, "anew"), (*_SAID, "chunking", *LIMITS)  # of the form, and of JSON
 
 
 async def show(visit: Visit) -> Response:

@@ -69,20 +69,20 @@ async def preview_json(visit: Visit, asked: Asked, model: EmbeddingModel) -> dic
         "amount": amount(found, binary=wanted.binary),
         "warning": cut_off(cut, model.max_tokens, divisible=recipe.is_divisible),
         "chunks": chunked and _chunks_json(chunked, found),
-        "estimate": await _estimate_json(visit, wanted, model),
+        "estimate": await _estimate_json(visit, wanted, model, asked.anew),
     }
 
 
-async def _estimate_json(visit: Visit, wanted: Definition, model: EmbeddingModel) -> dict[str, Any] | None:
+async def _estimate_json(visit: Visit, wanted: Definition, model: EmbeddingModel, anew: bool) -> dict[str, Any] | None:
     """What it would cost; None where the model has no price."""
     if price_of(model, binary=wanted.binary) is None:
         return None
     try:
         cutter = await _in_time(make_cutter, wanted.chunking, model)
-        surveyed = await visit.database.execute_fn(lambda conn: survey(conn, wanted, model, cutter))
+        surveyed = await visit.database.execute_fn(lambda conn: survey(conn, wanted, model, cutter, anew=anew))
         found = await _in_time(estimate, surveyed, model)
     except asyncio.TimeoutError:  # a tokenizer that loads for long
-        surveyed = await visit.database.execute_fn(lambda conn: survey(conn, wanted, model))
+        surveyed = await visit.database.execute_fn(lambda conn: survey(conn, wanted, model, anew=anew))
         found = estimate(surveyed, model, by_length=True)
     return {
         "contents": surveyed.contents,

@@ -94,3 +94,10 @@ def test_anew(table, change, notes):
     """The same definition is embedded again where the model got other weights."""
     table(notes, "notes", "title")
     assert "3 embedded" in change(notes, "--anew").stdout
+
+
+def test_what_anew_would_cost(table, change, notes):
+    """Nothing that is stored is subtracted from the estimate, which writes nothing."""
+    table(notes, "notes", "title")
+    assert change(notes, "--dry-run").stdout.startswith("0 contents would go to the model")
+    assert change(notes, "--anew", "--dry-run").stdout == "3 contents would go to the model\n"

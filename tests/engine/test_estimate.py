@@ -5,10 +5,11 @@ from contextlib import closing
 
 import pytest
 from embedded import embed, make_file, write
-from fake_models import ByteCounts, Priced, WordLengths
+from fake_models import ByteCounts, Failing, Priced, WordLengths
 
 from datasette_embeddings.engine import estimate as estimating
 from datasette_embeddings.engine.access import connect
+from datasette_embeddings.engine.changing import begin_change
 from datasette_embeddings.engine.collections import define
 from datasette_embeddings.engine.estimate import estimate, survey
 from datasette_embeddings.engine.measures import make_cutter
@@ -23,11 +24,11 @@ def path(tmp_path):
     return make_file(tmp_path / "data.db", NOTES, notes=[*rows, (90, None), (91, " ")])
 
 
-def estimated(path, model, columns=("body",), table="notes", seconds=0.5):
+def estimated(path, model, columns=("body",), table="notes", seconds=0.5, **options):
     with closing(connect(path)) as conn:
         wanted = define(conn, table, columns, None, model)
         cutter = make_cutter(wanted.chunking, model)
-        return estimate(survey(conn, wanted, model, cutter, seconds), model, binary=wanted.binary)
+        return estimate(survey(conn, wanted, model, cutter, seconds, **options), model, binary=wanted.binary)
 
 
 def figures(found):
@@ -65,6 +66,28 @@ class Reading(Priced):
     """Reads twenty tokens, and counts one for each word."""
 
     max_tokens = 20
+
+
+def test_anew(path):
+    """A change that takes over no vector is given every content, less what it has embedded itself so far."""
+    embed(path, "notes", ["body"], Priced())
+    assert figures(estimated(path, Priced(), anew=True)) == (40, 0, 80, 80.0)
+    with closing(connect(path)) as conn:
+        begin_change(conn, "notes", define(conn, "notes", ["body"], None, Priced()), anew=True)
+    assert figures(estimated(path, Priced(), anew=True)) == (40, 0, 80, 80.0)
+    write(path, 'insert into "_embed_vectors_notes (changed)" select * from _embed_vectors_notes where id <= 10')
+    assert figures(estimated(path, Priced(), anew=True)) == (30, 10, 60, 60.0)
+
+
+def test_what_failed_is_subtracted_as_long_as_it_is_left_alone(path):
+    """Contents that a pass would not try are not counted, but told."""
+    write(path, "update notes set body = 'FAIL ' || id where id <= 2")
+    embed(path, "notes", ["body"], Failing("priced"))
+    found = estimated(path, Priced())
+    assert (figures(found), found.survey.postponed) == ((0, 38, 0, 0.0), 2)
+    write(path, "update _embed_errors set retry_at = 1 where row_key = '[2]'")
+    found = estimated(path, Priced())
+    assert (figures(found), found.survey.postponed) == ((1, 38, 2, 2.0), 1)
 
 
 def test_long_texts_are_cut(path):

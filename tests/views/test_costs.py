@@ -38,6 +38,19 @@ async def test_what_is_stored_is_subtracted(datasette, notes, embed):
     assert told["text"].endswith("0 tokens, $0.00. 3 more are stored already, or equal to one of these")
 
 
+async def test_nothing_is_subtracted_from_a_change_that_takes_nothing_over(datasette, notes, embed):
+    """The page of a change says so as soon as its box is ticked, and the box stays ticked."""
+    embed(notes, "notes", "body", model=Priced())
+    change = f"{COLLECTION}/change"
+    told = (await get_json(datasette, f"{change}.json?columns=body&model=priced", ROOT))["preview"]["estimate"]
+    assert (told["contents"], told["stored"]) == (0, 3)
+    told = (await get_json(datasette, f"{change}.json?columns=body&model=priced&anew=1", ROOT))["preview"]["estimate"]
+    assert (told["contents"], told["stored"]) == (3, 0)
+    page = (await get(datasette, f"{change}?columns=body&model=priced&anew=1", ROOT)).text
+    assert 'name="anew" value="1" checked>' in page
+    assert told["text"] in page
+
+
 async def test_nothing_of_money_for_a_free_model(make_datasette, notes):
     """Neither the form nor a collection's page has a dollar in it."""
     datasette = make_datasette(notes, models=[WordLengths()])
