@@ -102,9 +102,11 @@ def save(
 def keep_vectors(
     conn: sqlite3.Connection, collection_id: int, source: SourceTable, vectors: Sequence[StoredVector]
 ) -> None:
-    """Write vectors that no job has made, in the caller's transaction."""
+    """Write vectors that no job has made, each of a row that is not cut, in the caller's transaction."""
     written = _write_vectors(conn, collection_id, source, vectors)
-    _changed(conn, collection_by_id(conn, collection_id), written, [])
+    collection = collection_by_id(conn, collection_id)
+    surplus = delete_surplus(conn, collection.vector_table, source, [(vector.key, 1) for vector in vectors])
+    _changed(conn, collection, written, surplus)
 
 
 def _settle(conn: sqlite3.Connection, claim: Claim, stretch: Stretch) -> None:

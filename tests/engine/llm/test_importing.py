@@ -132,6 +132,17 @@ def test_a_vector_that_is_stale_gives_way(notes, file, take):
     assert vectors(notes, "notes")[2] == word_lengths("Bicycles")
 
 
+def test_a_row_that_had_chunks(notes, file, take):
+    """Of a text that was long, no chunk is left beside the imported vector of the short one."""
+    write(notes, "update notes set title = ? where id = 1", numbered_words(40))
+    embed(notes, "notes", ["title"], ShortSighted())
+    write(notes, "update notes set title = 'Bread' where id = 1")
+    collection(file, **{"1": (word_lengths("imported"), "Bread")})
+    assert take(notes).moved == 1
+    assert read(notes, "select chunk, row_hash from _embed_vectors_notes where id = 1") == [(0, None)]
+    assert read(notes, "select count(*) from _embed_vectors_notes") == [(3,)]
+
+
 def test_keys(tmp_path, file, take):
     """A compound key is found by the JSON array that an export writes, a text as it is."""
     script = "create table notes (year integer, n text, body text, primary key (year, n))"
