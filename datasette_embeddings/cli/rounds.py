@@ -10,10 +10,11 @@ import click
 
 from ..engine import jobs
 from ..engine.access import FileAccess
-from ..engine.collections import Collection, every_collection, get_collection
+from ..engine.collections import Collection, collection_by_id, every_collection, get_collection
 from ..engine.errors import Conflict, EmbedError
 from ..engine.failures import ask_again
 from ..engine.follow.attending import attend_to, look
+from ..engine.follow.mending import watched
 from ..engine.retries import due_collections, retry, retry_due
 from ..engine.transactions import is_passing, transaction
 from ..registry import Registry
@@ -130,6 +131,8 @@ def due_job(conn: sqlite3.Connection, collection: Collection, *, thorough: bool)
     with transaction(conn):
         if collection.follow:
             attend_to(conn, collection)
+            if thorough:
+                watched(conn, collection_by_id(conn, collection.id))  # or says why nothing can be done
         job = jobs.latest_job(conn, collection.id)
         if job is None or job.is_active:
             return job

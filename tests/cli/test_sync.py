@@ -191,3 +191,21 @@ def test_a_retry_after_a_model_failed(sync, followed, execute):
     execute(followed, "update notes set body = 'new words' where id = 2")
     sync(followed, model=Unloadable(), status=1)
     assert sync(followed).stdout.endswith("1 embedded\n")
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ("drop table notes", "There is no table 'notes' in this database"),
+        ("alter table notes drop column body", "notes has no column 'body'"),
+    ],
+)
+def test_what_was_embedded_is_gone(embed, sync, followed, table, execute, change, problem):
+    """Neither a round nor the status says that all is well; other collections are brought up to date."""
+    execute(followed, "create table others as select 1 as id, 'new' as body")
+    table(followed, "others", "body")
+    execute(followed, change)
+    result = sync(followed, status=1)
+    assert f"Error: {problem}" in result.stderr
+    assert "others: 1 row in" in result.stdout
+    assert f"Nothing can be kept up to date: {problem}" in embed("status", followed, models=[WordLengths()]).stdout

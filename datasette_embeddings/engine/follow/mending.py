@@ -57,9 +57,13 @@ def mend(conn: sqlite3.Connection, collection: Collection) -> Collection:
 def followable(conn: sqlite3.Connection, collection: Collection) -> tuple[SourceTable, Sequence[str]] | None:
     """The table and the columns to watch; None where the table, one of them, or the key is not there any more."""
     try:
-        source = source_table(conn, collection.table)
-        check_key(conn, collection.vector_table, source)
-        reads = collection.recipe(source).reads
+        return watched(conn, collection)
     except EmbedError:
         return None
-    return source, reads
+
+
+def watched(conn: sqlite3.Connection, collection: Collection) -> tuple[SourceTable, Sequence[str]]:
+    """The same; EmbedError says what is not there."""
+    source = source_table(conn, collection.table)
+    check_key(conn, collection.vector_table, source)
+    return source, collection.recipe(source).reads

@@ -6,8 +6,9 @@ import sqlite3
 from dataclasses import dataclass
 
 from ..collections import Collection
+from ..errors import EmbedError
 from ..jobs.noted import last_noted
-from .mending import is_sound
+from .mending import is_sound, watched
 from .notes import Waiting, stored_notes, waiting
 from .shape import LOST, stored_shape
 
@@ -34,6 +35,10 @@ def standing(conn: sqlite3.Connection, collection: Collection) -> Standing | Non
 
 
 def _remark(conn: sqlite3.Connection, collection: Collection) -> str | None:
+    try:
+        watched(conn, collection)
+    except EmbedError as error:
+        return f"Nothing can be kept up to date: {error}"
     gone = f"The triggers that note the changes of {collection.table} were gone"
     if not is_sound(conn, collection):
         return f"{gone}: rows that changed since are not known"
