@@ -69,6 +69,13 @@ class SourceTable:
             for key in self.keys
         )
 
+    def matched(self, row: str, match: str) -> str:
+        """SQL that is true where a row of the table (alias `row`) is that of a match in JSON (alias `match`)."""
+        return " and ".join(
+            f"{row}.{quote(key.name)} = json_extract({match}.value, '$.key[{place}]')"
+            for place, key in enumerate(self.keys)
+        )
+
 
 def source_table(conn: sqlite3.Connection, name: str) -> SourceTable:
     """Read the table's shape; NotFound, or CannotEmbed with the reason."""

@@ -25,13 +25,10 @@ def example_sql(conn: sqlite3.Connection, collection: Collection, registry: Regi
         return None
     if any("BLOB" in key.type.upper() for key in source.keys):
         return None
-    joined = " and ".join(
-        f"t.{quote(key.name)} = json_extract(m.value, '$.key[{place}]')" for place, key in enumerate(source.keys)
-    )
     return (
         f"select {', '.join(shown)}, json_extract(m.value, '$.score') as score\n"
         f"from json_each({_call(source, collection, registry)}) as m\n"
-        f"join {quote(source.name)} as t on {joined}\n"
+        f"join {quote(source.name)} as t on {source.matched('t', 'm')}\n"
         "order by m.key"
     )
 

@@ -134,15 +134,12 @@ def _by_function(
         keys = ", ".join(quote(key.name) for key in source.keys)
         keys = f"json_group_array({keys if len(source.keys) == 1 else f'json_array({keys})'})"
         arguments.append(f"(\n  {_selected(keys, source, filtering, parameters)}\n)")
-    join = " and ".join(
-        f"t.{quote(key.name)} = json_extract(m.value, '$.key[{place}]')" for place, key in enumerate(source.keys)
-    )
     score = "json_extract(m.value, '$.score')"
     where = f"where {score} >= {search.min_score!r}\n" if search.min_score is not None else ""
     return (
         f"select {score} as {quote(free_name('score', ground.columns))}, {_columns(ground)}\n"
         f"from json_each({function}({', '.join(arguments)})) as m\n"
-        f"join {quote(source.name)} as t on {join}\n"
+        f"join {quote(source.name)} as t on {source.matched('t', 'm')}\n"
         f"{where}order by m.key"
     )
 

@@ -144,6 +144,7 @@ async def _results(visit: Visit, shown: _Shown, found: Found) -> dict[str, Any]:
 def _result(visit: Visit, ground: Ground, match: Match, row: Any, cells: Any, passage: str | None) -> dict[str, Any]:
     """What the page shows of one match."""
     path = path_of(match.key)
+    has_path = not any(isinstance(value, bytes) for value in match.key)  # Datasette has none for binary
     return {
         "name": _name(match.key),
         "score": match.score,
@@ -152,7 +153,7 @@ def _result(visit: Visit, ground: Ground, match: Match, row: Any, cells: Any, pa
         "cells": cells,
         "picture_url": picture_url(visit, ground, row, path),
         "url": visit.datasette.urls.row(visit.database.name, str(visit.table), path),
-        "similar_url": address(visit, [("row", path), *_kept(visit)]),
+        "similar_url": address(visit, [("row", path), *_kept(visit)]) if has_path else None,
     }
 
 
