@@ -80,6 +80,7 @@ class Life(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory(dir=MEMORY)
         self.path = make_file(Path(self.folder.name) / "data.db", f"pragma journal_mode = {journal}; {table}")
         self.column, self.backup = "body", None
+        self.has_rowid_beside_key = table in TABLES[1:3]
         # A column that is renamed is known by the triggers: it must not be renamed where those were dropped too.
         self.unseen = False
         self.models = {name: Mortal(name) for name in ("first", "second")}
@@ -102,6 +103,14 @@ class Life(RuleBasedStateMachine):
         marks = ", ".join("?" * len(columns))
         values = [id, f"part {id % 2}"][: len(self.keys)]
         self.execute(f"{verb} into notes ({', '.join(columns)}) values ({marks})", *values, slug, text)
+
+    @precondition(lambda self: getattr(self, "has_rowid_beside_key", False))
+    @rule(rowid=IDS, id=IDS, text=WORDS)
+    def insert_at(self, rowid, id, text):
+        columns = ("rowid", *self.keys, self.column)
+        values = [rowid, id, f"part {id % 2}"][: len(columns) - 1]
+        marks = ", ".join("?" * len(columns))
+        self.execute(f"insert or replace into notes ({', '.join(columns)}) values ({marks})", *values, text)
 
     @property
     def keys(self):

@@ -50,6 +50,8 @@ def table(ctx, database, table_name, columns, model, template, collection, follo
         definition = access.read(lambda conn: _definition(conn, table_name, columns, template, entry.model, **chunking))
         limits = affordable(entry.model, definition, options["max_cost"], options["max_rows"])
         if options["dry_run"]:
+            if retry_failed:
+                raise EmbedError("--dry-run tells of a pass over every row, and not of --retry-failed")
             return say_cost(access, definition, entry.model)
         wish = Wish(definition, collection, entry.short_name, entry.plugin, follow)
         run_pass(

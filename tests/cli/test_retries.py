@@ -81,3 +81,9 @@ def test_after_every_row_has_failed(embed, table, notes, execute):
     assert "3 of 3 rows, 3 postponed: Every row failed: The model failing failed" in result.stderr
     assert model.calls == []
     assert table(notes, "notes", "body", model=model).stdout.endswith(" 3 embedded\n")
+
+
+def test_an_estimate_of_what_failed_is_refused(table, compared):
+    """A dry run counts what a pass over every row would do, so it is not asked for something else."""
+    result = table(compared, "notes", "body", "--retry-failed", "--dry-run", model=Failing(), status=1)
+    assert result.stderr == "Error: --dry-run tells of a pass over every row, and not of --retry-failed\n"
