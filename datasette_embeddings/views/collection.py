@@ -17,6 +17,7 @@ from ..engine.errors import EmbedError, UnknownModel
 from ..engine.jobs import NOTHING, Given, Job, check_affordable, create_job, latest_job
 from ..engine.retries import retry, try_all
 from ..engine.states import one_state
+from ..engine.status import RowCounts
 from ..permissions import may_embed_table
 from ..registry import registry_for
 from ..wording import long_texts
@@ -29,6 +30,7 @@ from .following import following_json, mend, switch
 from .shapes import actions, collection_json, job_json
 from .visit import Urls, Visit, is_writable
 
+ROWS = ("total", "embedded", "pending", "failed", "empty")
 LIMITED = ("resume", "update", "retry")  # make the model work, and take limits
 ACTIONS = ("pause", "resume", "cancel", "update", "retry", "accept", "follow", "unfollow", "delete")
 
@@ -111,60 +113,66 @@ def _take(
 
 @dataclass(frozen=True)
 class Standing:
-    """A collection, what is to replace it, and their jobs, at one moment."""
+    """A collection, what is to replace it, its rows and the job, at one moment."""
 
     collection: Collection
     successor: Collection | None
-    last: Job | None  # the collection's own
     job: Job | None  # to be shown: the successor's, where there is one
     following: dict[str, Any]
+    counts: RowCounts | None
+    problem: str | None  # why there are no counts
+    failures: dict[str, Any]  # the successor's, where there is one
 
 
-def _standing(conn: sqlite3.Connection, name: str) -> Standing:
+def _standing(conn: sqlite3.Connection, visit: Visit, after: int) -> Standing:
     with one_state(conn):
-        collection = get_collection(conn, name)
+        collection = get_collection(conn, visit.collection.name)
         successor = successor_of(conn, collection)
         last = latest_job(conn, collection.id)
+        counts, problem = _counted(conn, visit, collection, last)
         job = latest_job(conn, successor.id) if successor else last
-        return Standing(collection, successor, last, job, following_json(conn, collection))
+        failed = failures(conn, successor or collection, after)
+        return Standing(collection, successor, job, following_json(conn, collection), counts, problem, failed)
+
+
+def _counted(
+    conn: sqlite3.Connection, visit: Visit, collection: Collection, job: Job | None
+) -> tuple[RowCounts | None, str | None]:
+    """The counts, or what is wrong: the table or a column of it is gone."""
+    try:
+        return row_counts(visit.datasette, conn, visit.database.name, collection, job), None
+    except (EmbedError, sqlite3.OperationalError) as error:
+        return None, str(error)
 
 
 async def _data(visit: Visit) -> dict[str, Any]:
     """All that the JSON says of a collection."""
     database = visit.database
     after = _after(visit.request.args.get("_next") or "0")
-    standing = await database.execute_fn(lambda conn: _standing(conn, visit.collection.name))
-    collection, job = standing.collection, standing.job
-    rows, exact, problem = None, None, None
-    try:
-        counts = await row_counts(visit.datasette, database, collection, standing.last)
-        names = ("total", "embedded", "pending", "failed", "empty")
-        rows, exact = {name: getattr(counts, name) for name in names}, counts.exact
-    except (EmbedError, sqlite3.OperationalError) as error:  # the table or a column of it is gone
-        problem = str(error)
+    standing = await database.execute_fn(lambda conn: _standing(conn, visit, after))
+    collection, job, counts, failed = standing.collection, standing.job, standing.counts, standing.failures
     writable = is_writable(database)
     may_embed = writable and await may_embed_table(visit.datasette, visit.actor, database.name, collection.table)
-    failed = await database.execute_fn(lambda conn: failures(conn, standing.successor or collection, after))
     for row in failed["rows"]:
         path = row.pop("row_path")
         row["url"] = visit.datasette.urls.row(database.name, collection.table, path) if path else None
     return {
         "collection": collection_json(collection, database.name),
-        "rows": rows,
-        "exact": exact,
+        "rows": counts and {name: getattr(counts, name) for name in ROWS},
+        "exact": counts and counts.exact,
         **standing.following,
         "job": job_json(job, registry_for(visit.datasette).price(standing.successor or collection)),
         "change": collection_json(standing.successor, database.name) if standing.successor else None,
         "errors": failed,
-        "actions": _actions(standing, failed["total"]) if may_embed else [],
+        "actions": _actions(standing) if may_embed else [],
         "read_only": not writable,
-        "problem": problem,
+        "problem": standing.problem,
     }
 
 
-def _actions(standing: Standing, failed: int) -> list[str]:
+def _actions(standing: Standing) -> list[str]:
     follow, changing = standing.collection.follow, standing.successor is not None
-    return actions(standing.job, follow=follow, failed=failed, changing=changing)
+    return actions(standing.job, follow=follow, failed=standing.failures["total"], changing=changing)
 
 
 def _after(text: str) -> int:

@@ -21,21 +21,19 @@ class _Kept:
     until: float
 
 
-async def row_counts(datasette, database, collection: Collection, job: Job | None) -> RowCounts:
+def row_counts(
+    datasette, conn: sqlite3.Connection, database: str, collection: Collection, job: Job | None
+) -> RowCounts:
     """The counts of the table as it is now, or as it was a moment ago where they take long."""
-    if not hasattr(datasette, "_embed_counts"):
-        datasette._embed_counts = {}
-    key = (database.name, collection.id)
+    everything: dict[tuple[str, int], _Kept] = datasette.__dict__.setdefault("_embed_counts", {})
+    key = (database, collection.id)
     state = (collection.token, job and (job.id, job.status, job.updated, job.rows_done))
-    kept: _Kept | None = datasette._embed_counts.get(key)
+    kept = everything.get(key)
     if kept and kept.state == state and time.monotonic() < kept.until:
         return kept.counts
-
-    def counted(conn: sqlite3.Connection) -> tuple[RowCounts, float]:
-        began = time.monotonic()
-        return count(conn, collection, job), time.monotonic() - began
-
-    counts, seconds = await database.execute_fn(counted)
+    began = time.monotonic()
+    counts = count(conn, collection, job)
+    seconds = time.monotonic() - began
     if seconds > QUICK_SECONDS:
-        datasette._embed_counts[key] = _Kept(state, counts, time.monotonic() + BELIEVED * seconds)
+        everything[key] = _Kept(state, counts, time.monotonic() + BELIEVED * seconds)
     return counts

@@ -1,13 +1,16 @@
 """Rows that failed: what the page says of them, and "Retry failed"."""
 
 import re
+import shutil
 import sqlite3
 from contextlib import closing
 
 import pytest
 from clients import get, get_json, post_form, post_json
-from embedded import read, write
+from embedded import embed, make_file, read, write
 from fake_models import Failing, WordLengths
+
+from datasette_embeddings.views import collection
 
 ROOT, READER = {"id": "root"}, {"id": "reader"}
 PAGE, JSON = "/data/-/embed/notes", "/data/-/embed/notes.json"
@@ -19,14 +22,21 @@ class Mended(WordLengths):
     model_id = "failing"
 
 
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    """A file with three notes and 240 that failed."""
+    rows = [(number, f"note {number}") for number in (1, 2, 3)]
+    rows += [(number, f"FAIL {number}") for number in range(100, 340)]
+    script = "create table notes (id integer primary key, title text)"
+    path = make_file(tmp_path_factory.mktemp("failed") / "data.db", script, notes=rows)
+    embed(path, "notes", ["title"], Failing())
+    return path
+
+
 @pytest.fixture
-def failed(notes, embed):
-    """Three notes and 240 that failed."""
-    rows = [(number, f"FAIL {number}") for number in range(100, 340)]
-    with closing(sqlite3.connect(notes)) as conn, conn:
-        conn.executemany("insert into notes (id, title) values (?, ?)", rows)
-    embed(notes, "notes", "title", model=Failing())
-    return notes
+def failed(file, tmp_path):
+    """A copy of it."""
+    return shutil.copy(file, tmp_path)
 
 
 async def test_attempts_and_the_next(make_datasette, failed):
@@ -62,6 +72,21 @@ async def test_a_page_of_them_in_json(make_datasette, failed):
     assert (first["first"], last["first"], len(last["rows"])) == (1, 101, 100)
     response = await get(datasette, f"{JSON}?_next=x")
     assert (response.status_code, response.json()["error"][:5]) == (400, "_next")
+
+
+async def test_what_is_written_while_the_page_is_read(make_datasette, failed, monkeypatch):
+    """Counts, failures and the job are those of one moment: no row is missing from both."""
+    write(failed, "pragma journal_mode = wal")
+    counted = collection.row_counts
+
+    def row_counts(*arguments):
+        counts = counted(*arguments)
+        write(failed, "delete from _embed_errors")
+        return counts
+
+    monkeypatch.setattr(collection, "row_counts", row_counts)
+    data = await get_json(make_datasette(failed, models=[Failing()]), JSON)
+    assert (data["rows"]["failed"], data["errors"]["total"]) == (240, 240)
 
 
 async def test_retry(make_datasette, failed, working, wait_for_status):
@@ -110,9 +135,9 @@ async def test_the_button(make_datasette, failed):
     ]
 
 
-async def test_nothing_to_retry(make_datasette, notes, embed):
+async def test_nothing_to_retry(make_datasette, notes):
     """409 and a sentence."""
-    embed(notes, "notes", "title")
+    embed(notes, "notes", ["title"], WordLengths())
     response = await post_json(make_datasette(notes, models=[WordLengths()]), JSON, {"action": "retry"}, ROOT)
     assert (response.status_code, response.json()["error"]) == (409, "There is nothing to retry: no row has failed")
 
@@ -123,13 +148,13 @@ async def test_who_may_retry(make_datasette, failed):
     assert response.status_code == 403
 
 
-async def test_a_table_whose_name_has_a_slash(make_datasette, tmp_path, embed):
+async def test_a_table_whose_name_has_a_slash(make_datasette, tmp_path):
     """The way to the row is right on both lines."""
     path = tmp_path / "data.db"
     with closing(sqlite3.connect(path)) as conn, conn:
         conn.execute('create table "a/b, c.d" (id text primary key, body text)')
         conn.execute("""insert into "a/b, c.d" values ('x/y', 'FAIL')""")
-    embed(path, "a/b, c.d", "body", model=Failing())
+    embed(path, "a/b, c.d", ["body"], Failing())
     datasette = make_datasette(path, models=[Failing()])
     (row,) = (await get_json(datasette, "/data/-/embed/a~2Fb~2C+c~2Ed.json"))["errors"]["rows"]
     assert "x/y" in (await get(datasette, row["url"])).text
