@@ -64,7 +64,7 @@ function followCollection(root) {
   // Changes that wait are about to be dealt with, unless somebody has stopped that.
   const isWaiting = () => root.dataset.status === "finished" && root.dataset.waiting !== "0";
   const isActive = () => ["pending", "running"].includes(root.dataset.status) || isWaiting();
-  let timer;
+  let timer, renewals = 0;
 
   function showError(message) {
     part("error").textContent = message || "";
@@ -90,8 +90,10 @@ function followCollection(root) {
 
   // Every part as the server now renders it: what changes with a status is worded in one place only.
   async function renew() {
+    const mine = ++renewals;
     const response = await fetch(url + location.search);
     const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+    if (mine !== renewals) return; // a later one knows more
     const found = fresh.querySelector("[data-embed-collection]");
     if (!found) return showError("This collection cannot be shown any more");
     const focused = root.contains(document.activeElement) && document.activeElement.closest("[data-embed-actions]");
