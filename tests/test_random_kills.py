@@ -1,15 +1,18 @@
 """A process that keeps a collection up to date, killed at random moments while rows change."""
 
 import multiprocessing
+import os
 import random
+import sys
 import time
 from contextlib import closing
 
 import pytest
 from chunked import ShortSighted, numbered_words
-from embedded import make_file, read, vectors, write
+from embedded import make_file, read, vectors, wait_until, write
 from fake_models import WordLengths, word_lengths
 from followed import Slow, SlowReader, embed_and_follow, keep_up, sync
+from servers import PATIENCE
 
 from datasette_embeddings.engine.access import connect
 from datasette_embeddings.engine.chunking import AUTOMATIC
@@ -21,8 +24,14 @@ KILLS = 50  # of each journal mode half
 KILLS_AT_LONG_TEXTS = 6
 ROWS = 400
 NOTES = "create table notes (id integer primary key, slug text unique, body text)"
-PATIENCE = 60  # seconds for a process to begin
-processes = multiprocessing.get_context("spawn")
+processes = multiprocessing.get_context("forkserver")  # a process of its own for each, whose imports are made once
+processes.set_forkserver_preload(["followed", "pytest"])
+
+
+@pytest.fixture(autouse=True)
+def imports_are_found(monkeypatch):
+    """The process that forks the others has no other way to know where they are."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
 
 
 def change_some_rows(path, draw):
@@ -52,6 +61,12 @@ class Killed:
         assert self.ready.wait(PATIENCE)
         return self
 
+    def wait_until_at_work(self):
+        """Return once it runs a job, or has dealt with everything before we could see it."""
+        begun = "exists (select 1 from _embed_jobs where status = 'running')"
+        done = "not exists (select 1 from _embed_notes_notes)"
+        wait_until(self.path, f"select {begun} or {done}", "the process to be at work")
+
     def __exit__(self, *_):
         self.process.kill()
         self.process.join()
@@ -60,7 +75,6 @@ class Killed:
         write(self.path, "update _embed_jobs set lease_expires = 0 where status = 'running'")
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("journal", ["delete", "wal"])
 def test_random_kills(tmp_path, journal):
     """No row is lost or doubled, the file is sound after every kill, and in the end every vector is right."""
@@ -69,9 +83,11 @@ def test_random_kills(tmp_path, journal):
     path = make_file(tmp_path / "data.db", f"pragma journal_mode = {journal}; {NOTES}", notes=rows)
     embed_and_follow(path, "notes", ["body"], WordLengths())
     at_work = 0
-    for _ in range(KILLS // 2):
+    for number in range(KILLS // 2):
         change_some_rows(path, draw)
         with Killed(path) as process:
+            if number % 2:
+                process.wait_until_at_work()
             time.sleep(draw.uniform(0, 0.15))
             change_some_rows(path, draw)  # while it is at work
             time.sleep(draw.uniform(0, 0.15))
@@ -108,7 +124,6 @@ def stored_chunks(path):
     return rows
 
 
-@pytest.mark.timeout(600)
 def test_random_kills_at_long_texts(tmp_path):
     """After every kill a row has all chunks of one of its texts or none, and in the end those of its present text."""
     draw, known, at_work = random.Random("chunks"), {}, 0
@@ -121,6 +136,7 @@ def test_random_kills_at_long_texts(tmp_path):
     for _ in range(KILLS_AT_LONG_TEXTS):
         with Killed(path, SlowReader) as process:
             rewrite_some_rows(path, draw, known)
+            process.wait_until_at_work()
             time.sleep(draw.uniform(0, 0.3))
         at_work += process.was_at_work
         assert all(chunks == expected(whole) for whole, chunks in stored_chunks(path).values())

@@ -1,7 +1,7 @@
 """A plugin that ends or holds its server in one phase of a job: $FAKE_PHASE, from the $FAKE_PHASE_AFTER-th call on.
 
 read, model, write and sweep: a file $FAKE_PHASE_MARK is made and nothing goes on until the server is killed.
-commit: the server kills itself while the transaction of a batch is being committed.
+commit: the server kills itself while the transaction of a batch is being committed, and begins to save no other.
 """
 
 import os
@@ -24,6 +24,7 @@ from datasette_embeddings.engine.running import asking, pace
 PHASE = os.environ.get("FAKE_PHASE")
 AFTER = int(os.environ.get("FAKE_PHASE_AFTER", "1"))
 pace.LARGEST_BATCH = int(os.environ.get("FAKE_LARGEST_BATCH", pace.LARGEST_BATCH))
+jobs.leases.LEASE_SECONDS = float(os.environ.get("FAKE_LEASE_SECONDS", jobs.leases.LEASE_SECONDS))
 
 
 def stop():
@@ -46,8 +47,10 @@ def stopping(function):
     def wrapped(*arguments, **options):
         result = function(*arguments, **options)
         calls.append(1)
-        if len(calls) >= AFTER:
+        if len(calls) == AFTER:
             stop()
+        if len(calls) > AFTER:
+            threading.Event().wait()  # for the kill, which comes late on a busy machine
         return result
 
     return wrapped
