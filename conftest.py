@@ -12,6 +12,7 @@ import chromium
 import datasettes
 import pytest
 import servers
+from hypothesis import HealthCheck, settings
 from playwright.sync_api import sync_playwright
 
 # A model plugin that happens to be installed must not change what is tested, here or in a process that a test starts:
@@ -19,6 +20,10 @@ from playwright.sync_api import sync_playwright
 LOADED = ("datasette-embed", "datasette-embed-sentence-transformers")
 os.environ["DATASETTE_LOAD_PLUGINS"] = ",".join(LOADED)
 datasettes.unload_all_but(*LOADED)
+
+# The same examples each time, and as much time for each as a busy machine takes.
+settings.register_profile("the same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("the same")
 
 FAKE_MODELS = Path(__file__).parent / "tests" / "plugins"
 NOTES = (
@@ -37,7 +42,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session", autouse=True)
 def no_folder_of_llm(tmp_path_factory):
-    """LLM's plugins write into their user's folder as soon as they are loaded, as 0.65 does in a server of a test."""
+    """LLM's plugins write into their user's folder as soon as they are loaded, as 0.65 does in a process of a test."""
     os.environ["LLM_USER_PATH"] = str(tmp_path_factory.mktemp("llm"))
 
 
@@ -74,7 +79,7 @@ def make_datasette():
 
 @pytest.fixture
 def serve(tmp_path):
-    """serve(*paths, args=(), plugins_dir=FAKE_MODELS, root=False, port=None, env=None, answering=True): a Server.
+    """serve(*paths, args=(), plugins_dir=FAKE_MODELS, root=False, env=None, answering=True): a Server.
 
     May be called again in one test, as after a kill; what still runs at the end is killed.
     """
@@ -90,6 +95,13 @@ def serve(tmp_path):
         yield start
 
 
+@pytest.fixture
+def closed_port():
+    """A port that refuses every connection."""
+    with servers.closed_port() as port:
+        yield port
+
+
 @pytest.fixture(scope="module")
 def browser():
     """A Chromium for one module. An async test cannot stand in the same module: Playwright occupies the event loop."""
@@ -101,8 +113,7 @@ def browser():
 @pytest.fixture
 def page(browser):
     """A page of a fresh profile; an uncaught JavaScript error in it fails the test."""
-    with closing(browser.new_context()) as context:
-        context.set_default_timeout(15_000)  # milliseconds
+    with closing(chromium.new_context(browser)) as context:
         page = context.new_page()
         errors = []
         page.on("pageerror", lambda error: errors.append(error))  # Playwright takes no built-in function

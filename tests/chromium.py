@@ -6,6 +6,7 @@ import os
 import shutil
 
 import pytest
+from servers import PATIENCE
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = (
@@ -30,6 +31,13 @@ def find():
     pytest.skip(message)
 
 
+def new_context(browser, **options):
+    """A fresh profile, in which every wait of a test has PATIENCE."""
+    context = browser.new_context(**options)
+    context.set_default_timeout(PATIENCE * 1000)  # milliseconds
+    return context
+
+
 def launch(playwright):
     """A headless Chromium."""
-    return playwright.chromium.launch(executable_path=find(), args=list(ARGUMENTS))
+    return playwright.chromium.launch(executable_path=find(), args=list(ARGUMENTS), timeout=PATIENCE * 1000)

@@ -14,7 +14,6 @@ from pathlib import Path
 import servers
 
 FAKE_MODELS = Path(__file__).parent / "plugins"
-STOP = 30  # seconds that a command may take to end
 
 
 def command_line(*args, python=()):
@@ -22,8 +21,7 @@ def command_line(*args, python=()):
     return [
         sys.executable,
         *python,
-        "-m",
-        "datasette",
+        str(servers.DATASETTE),
         "embed",
         "--plugins-dir",
         str(FAKE_MODELS),
@@ -83,11 +81,11 @@ class Command:
     def kill(self):
         """End it as a power cut would."""
         self.process.kill()
-        self.process.wait(STOP)
+        self.process.wait(servers.PATIENCE)
 
     def wait(self, status=0):
         """Its output, once it has ended with this exit status."""
-        assert self.process.wait(STOP) == status, self.output
+        assert self.process.wait(servers.PATIENCE) == status, self.output
         return self.output
 
 
@@ -105,7 +103,7 @@ class Terminal:
 
     def wait_for(self, text):
         """Read until the text has come, and return all that came so far."""
-        deadline = time.monotonic() + STOP
+        deadline = time.monotonic() + servers.PATIENCE
         while text not in self.output:
             assert time.monotonic() < deadline, f"{text!r} never came:\n{self.output}"
             if select.select([self._master], [], [], 0.1)[0] and not self._read():
@@ -121,12 +119,12 @@ class Terminal:
         """The exit status, once it has ended and all is read."""
         while self._read():
             pass
-        return self.process.wait(STOP)
+        return self.process.wait(servers.PATIENCE)
 
     def close(self):
         """Leave nothing behind."""
         self.process.kill()
-        self.process.wait(STOP)
+        self.process.wait(servers.PATIENCE)
         os.close(self._master)
 
     def _read(self):

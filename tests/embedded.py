@@ -6,7 +6,7 @@ import sqlite3
 import threading
 from contextlib import closing, contextmanager
 
-from servers import wait_for
+from servers import PATIENCE, wait_for
 
 from datasette_embeddings.engine import jobs
 from datasette_embeddings.engine.access import FileAccess, connect
@@ -102,10 +102,10 @@ def running(path, job, model, owner="other", **options):
     finally:
         if hasattr(model, "open"):
             model.open()
-        thread.join(30)
+        thread.join(PATIENCE)
         assert not thread.is_alive(), "The job never ended"
 
 
-def wait_until(path, sql, what, seconds=30.0):
+def wait_until(path, sql, what):
     """Wait until a query gives a row that is true."""
-    return wait_for(lambda: any(row[0] for row in read(path, sql)), what, seconds)
+    return wait_for(lambda: any(row[0] for row in read(path, sql)), what)

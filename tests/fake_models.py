@@ -14,7 +14,7 @@ from datasette_embeddings import EmbeddingModel, KeyRefused, ModelBusy, ModelUna
 from datasette_embeddings.engine.fingerprint import PROBE
 
 DIMENSIONS = 16
-PATIENCE = 30  # seconds after which a wait here is a failure, not a hang
+PATIENCE = 240  # seconds after which a wait here is a failure, not a hang: later than whoever waits for us gives up
 
 
 def word_lengths(content: str) -> list[float]:

@@ -8,21 +8,26 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 
-START = 60  # seconds that a server may take until it answers
-STOP = 20  # seconds that it may take to stop when asked to
+DATASETTE = Path(__file__).parent / "named_plugins"  # what Python runs as the command `datasette`
+
+# Seconds after which a wait is a failure. A wait that goes well costs nothing of them, and a machine may be very busy.
+PATIENCE = 120
 
 
-def free_port():
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+@contextmanager
+def closed_port():
+    """A port of this machine that refuses every connection while the block runs: taken, and not listened on."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
 
 
-def wait_for(condition, what, seconds=30.0):
+def wait_for(condition, what, seconds=PATIENCE):
     """What `condition()` returns once it is true; AssertionError naming `what` when the time is up."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -35,9 +40,9 @@ def wait_for(condition, what, seconds=30.0):
 class Server:
     """One server process: `url`, `client` (an httpx.Client on that address, root's after `sign_in()`), `output()`."""
 
-    def __init__(self, command, log, port, env):
-        self.url = f"http://127.0.0.1:{port}"
-        self.client = httpx.Client(base_url=self.url, timeout=30)
+    def __init__(self, command, log, env):
+        self.url = None  # known once it answers
+        self.client = httpx.Client(timeout=PATIENCE)
         self._log = log
         with log.open("wb") as output:
             self.process = subprocess.Popen(
@@ -49,8 +54,8 @@ class Server:
         return self._log.read_text(errors="replace")
 
     def wait_until_it_answers(self):
-        """Return once any page has been answered; a server that ended instead is an error with its output."""
-        wait_for(self._answers, f"the server to answer:\n{self.output()}", START)
+        """Return once it says where; a server that ended instead is an error with its output."""
+        self.url = self.client.base_url = wait_for(self._address, "the server to answer")
         return self
 
     def sign_in(self):
@@ -74,16 +79,16 @@ class Server:
     def kill(self):
         """End it at once, as a power cut would (SIGKILL)."""
         self.process.kill()
-        self.process.wait(STOP)
+        self.process.wait(PATIENCE)
 
     def terminate(self):
         """Ask it to stop and wait until it has; killed if it does not. Returns the exit status."""
         self.process.terminate()
         try:
-            return self.process.wait(STOP)
+            return self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise AssertionError(f"The server did not stop within {STOP} seconds:\n{self.output()}") from None
+            raise AssertionError(f"The server did not stop within {PATIENCE} seconds:\n{self.output()}") from None
 
     def close(self):
         """Leave nothing behind, however the test ended."""
@@ -91,23 +96,23 @@ class Server:
         if self.process.poll() is None:
             self.kill()
 
-    def _answers(self):
+    def _address(self):
         assert self.process.poll() is None, f"The server ended at once:\n{self.output()}"
-        try:
-            return self.client.get("/-/actor.json")
-        except httpx.TransportError:
-            return None
+        found = re.search(r"Uvicorn running on (http://[\d.:]+) ", self.output())
+        return found and found[1]
 
 
-def start(paths, log, *args, plugins_dir=None, root=False, port=None, env=None, answering=True):
-    """`datasette serve` on these files, answering unless told otherwise; `env` is added to our own environment."""
-    port = port or free_port()
-    command = [sys.executable, "-m", "datasette", "serve", *map(str, paths), "--port", str(port), *map(str, args)]
+def start(paths, log, *args, plugins_dir=None, root=False, env=None, answering=True):
+    """`datasette serve` on these files, answering unless told otherwise; `env` is added to our own environment.
+
+    Port 0 is one that the system finds: a port that we chose could be taken before the server has it.
+    """
+    command = [sys.executable, str(DATASETTE), "serve", *map(str, paths), "--port", "0", *map(str, args)]
     if plugins_dir:
         command += ["--plugins-dir", str(plugins_dir)]
     if root:
         command.append("--root")
-    server = Server(command, log, port, {**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})})
+    server = Server(command, log, {**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})})
     try:
         return server.wait_until_it_answers() if answering else server
     except BaseException:

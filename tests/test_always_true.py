@@ -279,7 +279,6 @@ def test_every_row_has_just_the_vectors_of_its_present_text():
     options = settings(
         max_examples=RUNS,
         stateful_step_count=25,
-        deadline=None,
         derandomize=RUNS == 200,
         suppress_health_check=list(HealthCheck),
         phases=[Phase.generate],

@@ -4,6 +4,7 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from chromium import new_context
 
 ROWS = 200
 NARROW = {"width": 375, "height": 720}
@@ -77,10 +78,10 @@ def test_embedding_a_table(server, page, hold):
     assert page.inner_text("[data-embed=progress]") == f"{ROWS} of {ROWS} rows"
     assert page.inner_text("[data-embed=rows-embedded]") == str(ROWS)
     page.click("button[value=delete]")
-    assert f"{ROWS} vectors of notes" in page.inner_text(".embed")
+    page.wait_for_selector(f"text={ROWS} vectors of notes")
     page.click("button:has-text('Delete')")
     page.wait_for_url(server.url + "/data/-/embed")
-    assert "has been embedded yet" in page.inner_text(".embed")
+    page.wait_for_selector("text=has been embedded yet")
 
 
 def test_progress_moves(server, page, hold):
@@ -91,7 +92,7 @@ def test_progress_moves(server, page, hold):
     status(page, "finished")
     page.wait_for_selector("text=Rows that failed")
     page.click("td a:has-text('67')")
-    assert page.url == server.url + "/data/notes/67"
+    page.wait_for_url(server.url + "/data/notes/67")
 
 
 def test_the_preview_follows_the_form(server, page):
@@ -126,14 +127,14 @@ def test_an_action_that_comes_too_late(server, page):
 def test_without_javascript(server, browser, hold):
     """Form, progress and buttons do the same by reloading."""
     hold.touch()
-    with closing(browser.new_context(java_script_enabled=False)) as context:
+    with closing(new_context(browser, java_script_enabled=False)) as context:
         context.add_cookies([{"name": n, "value": v, "url": server.url} for n, v in server.client.cookies.items()])
         page = context.new_page()
         page.goto(server.url + "/data/notes/-/embed")
         page.uncheck("input[value=title]")
         page.select_option("select[name=model]", "held-by-file")
         page.click("button:has-text('Preview')")
-        assert "1 loaves of bread" in page.inner_text("pre")
+        page.wait_for_selector("pre:text-is('1 loaves of bread')")
         assert not page.is_checked("input[value=title]")
         page.click("button:text-is('Embed')")
         page.wait_for_selector(".embed-status-running")
@@ -141,7 +142,7 @@ def test_without_javascript(server, browser, hold):
         page.wait_for_selector(".embed-status-paused")
         hold.unlink()
         page.click("button[value=resume]")
-        page.wait_for_selector(".embed-status-finished", timeout=30_000)  # milliseconds; it reloads every three seconds
+        page.wait_for_selector(".embed-status-finished")  # it reloads every three seconds
 
 
 def test_narrow_screens(server, page, hold):
@@ -167,6 +168,7 @@ def test_narrow_screens(server, page, hold):
     page.goto(server.url + "/data/-/embed/notes")
     page.click("button[value=delete]")
     page.wait_for_selector("text=Keep it")
+    page.wait_for_load_state()
     assert page.evaluate(SMALL) == []
 
 

@@ -24,7 +24,7 @@ def path(tmp_path):
 
 def wait_until_true(path, **columns):
     """Wait until the vectors are those of the rows as they are now."""
-    wait_for(lambda: vectors(path, "notes") == fresh(path, **columns), "the vectors to follow", 20)
+    wait_for(lambda: vectors(path, "notes") == fresh(path, **columns), "the vectors to follow")
 
 
 @pytest.mark.parametrize("journal", ["delete", "wal"])
@@ -119,9 +119,9 @@ def test_two_servers_on_one_file(path, serve):
 
 
 def test_a_writer_is_not_kept_waiting(path, serve):
-    """A program that writes all the time, and waits for no lock longer than a second, is never refused."""
+    """A program that writes all the time, and waits for a lock as long as Python does by itself, is never refused."""
     serve(path)
-    with closing(sqlite3.connect(path, timeout=1)) as conn:
+    with closing(sqlite3.connect(path)) as conn:
         for number in range(300):
             with conn:
                 conn.execute("insert into notes (body) values (?)", (f"number {number}",))
@@ -134,5 +134,5 @@ def test_a_bulk_load_of_100_000_rows(path, serve):
     with closing(sqlite3.connect(path)) as conn, conn:
         rows = ((f"{'x' * (n % 9)} {n} of a load",) for n in range(100_000))
         conn.executemany("insert into notes (body) values (?)", rows)
-    wait_until(path, "select count(*) = 100005 from _embed_vectors_notes", "all vectors", 90)
+    wait_until(path, "select count(*) = 100005 from _embed_vectors_notes", "all vectors")
     wait_until_true(path)

@@ -182,6 +182,6 @@ def as_json(path):
 def test_the_command_line(texts, monkeypatch, args):
     """Nor is there one on a terminal."""
     monkeypatch.setenv("LEAKING_MODELS_KEY", KEY)
-    done = subprocess.run(command_line(*args), cwd=texts.parent, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command_line(*args), cwd=texts.parent, capture_output=True, text=True)
     assert "***" in done.stderr or args == ("models",)
     assert not tells(done.stdout + done.stderr)

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.minilm
 
 SENTENCES = ("The weather is lovely today.", "It's so sunny outside!", "He drove to the stadium.")
 GOLDEN = {(1, 2): 0.6660, (1, 3): 0.1046, (2, 3): 0.1411}  # cosines published with the model
-CLOSE = 5e-4
+CLOSE = 5e-3  # a CPU that has AMX embeds in bfloat16
 
 
 @pytest.fixture
@@ -27,7 +27,6 @@ def server(tmp_path, serve):
     wait_for(
         lambda: server.json("/data/-/embed/says.json")["job"]["status"] == "finished",
         "the job to finish",
-        120,
     )
     return server
 

@@ -7,6 +7,7 @@ import pytest
 from clients import get
 from embedded import embed
 from fake_models import WordLengths
+from servers import PATIENCE
 
 from datasette_embeddings.engine.search import Searcher
 
@@ -23,15 +24,15 @@ async def test_a_page_while_many_search(make_datasette, notes, monkeypatch, path
 
     def held(self, *arguments, **options):
         began.release()
-        assert goes_on.wait(30)
+        assert goes_on.wait(PATIENCE)
         return search(self, *arguments, **options)
 
     monkeypatch.setattr(Searcher, "similar", held)
     searches = [asyncio.create_task(follow(datasette, path)) for _ in range(6)]
     try:
         for _ in range(2):  # of three threads, as many as may search
-            assert await asyncio.to_thread(began.acquire, timeout=20)
-        response = await asyncio.wait_for(get(datasette, "/data/notes/1"), 20)
+            assert await asyncio.to_thread(began.acquire, timeout=PATIENCE)
+        response = await asyncio.wait_for(get(datasette, "/data/notes/1"), PATIENCE)
         assert (response.status_code, any(search.done() for search in searches)) == (200, False)
     finally:
         goes_on.set()

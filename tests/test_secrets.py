@@ -9,6 +9,7 @@ import pytest
 from commands import command_line
 from datasette import hookimpl
 from fake_models import NeedsKey, WordLengths
+from servers import PATIENCE
 
 from datasette_embeddings import KeyRefused, secrets
 from datasette_embeddings.registry import registry_for
@@ -34,6 +35,8 @@ class RootManages:
 async def with_secrets(make_datasette, monkeypatch):
     """await with_secrets(*models, **ours): a Datasette with datasette-secrets; `ours` is our configuration."""
     monkeypatch.delenv(NAME, raising=False)
+    monkeypatch.setattr(secrets, "WAIT_SECONDS", PATIENCE)
+    monkeypatch.setattr(secrets, "RENEW_SECONDS", PATIENCE)
 
     async def make(*models, encryption_key=ENCRYPTION_KEY, settings=None, **ours):
         config = {"plugins": {"datasette-embed": ours}}
@@ -70,7 +73,7 @@ async def test_a_key_that_was_typed_there(with_secrets):
     found = []
     thread = threading.Thread(target=lambda: found.append(model.get_key()))
     thread.start()
-    thread.join(10)
+    thread.join(PATIENCE)
     assert found == ["from the page"]
 
 
@@ -143,14 +146,15 @@ async def test_an_old_key_is_better_than_none(with_secrets, monkeypatch):
 
     async def slow(datasette, name):
         asked.append(name)
-        assert len(asked) == 1 or answered.wait(30)
+        assert len(asked) == 1 or answered.wait(PATIENCE)
         return f"number {len(asked)}"
 
     monkeypatch.setattr(datasette_secrets, "get_secret", slow)
     monkeypatch.setattr(secrets, "KEPT_SECONDS", 0.0)
+    monkeypatch.setattr(secrets, "RENEW_SECONDS", 0.05)
     assert [model.get_key(), model.get_key(), model.get_key()] == ["number 1"] * 3
     monkeypatch.setattr(secrets, "KEPT_SECONDS", 60.0)
-    monkeypatch.setattr(secrets, "RENEW_SECONDS", 30.0)
+    monkeypatch.setattr(secrets, "RENEW_SECONDS", PATIENCE)
     answered.set()
     assert model.get_key() == "number 2"
     assert asked == [NAME, NAME]
@@ -174,7 +178,7 @@ async def test_sql_that_needs_a_key_does_not_wait_for_itself(with_secrets):
     database = datasette.get_database("_memory")
     with pytest.raises(Exception, match="interrupted"):
         await database.execute("select embed('needs-key', 'to be')")
-    datasette._embed_loading["needs-key"].result(10)
+    datasette._embed_loading["needs-key"].result(PATIENCE)
     rows = await database.execute("select embed_dimensions(embed('needs-key', 'to be'))")
     assert rows.single_value() == 16
 
@@ -183,5 +187,5 @@ def test_the_command_line():
     """A command finds the secrets that stand in its environment."""
     names = {"DATASETTE_LOAD_PLUGINS": "datasette-embed,datasette-secrets", f"DATASETTE_SECRETS_{NAME}": "any"}
     command = command_line("-m", "needs-key", "-c", "to be")
-    done = subprocess.run(command, env={**os.environ, **names}, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env={**os.environ, **names}, capture_output=True, text=True)
     assert done.stdout.startswith("[2.0, 2.0, 0.0"), done.stderr

@@ -5,6 +5,7 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from chromium import new_context
 from embedded import embed, make_file
 from fake_models import ByteCounts, WordLengths
 from test_browser import NARROW, SMALL
@@ -49,7 +50,8 @@ def test_from_the_table_to_the_rows(url, page):
     assert "_filter" not in page.url
     assert "by meaning" in page.inner_text(".embed-match >> nth=0")
     page.click(".embed-match a >> nth=0")
-    assert "rows like" in page.inner_text("h1")
+    page.wait_for_selector("h1:has-text('rows like')")
+    page.wait_for_load_state()
     assert "where kind = 0" in page.inner_text("h2")
     page.fill("input[name=q]", "b aaaa")
     page.press("input[name=q]", "Enter")
@@ -62,11 +64,11 @@ def test_similar_rows(url, page):
     page.goto(f"{url}/data/notes")
     assert page.locator("a.embed-similar").count() == len(ROWS)
     page.click("a.embed-similar >> nth=3")
-    assert page.inner_text("h1") == "notes: rows like 4"
+    page.wait_for_selector("h1:text-is('notes: rows like 4')")
     page.click("h2 a")
-    assert page.url == f"{url}/data/notes/4"
+    page.wait_for_url(f"{url}/data/notes/4")
     page.click("a:text-is('Similar rows')")
-    assert page.inner_text("h1") == "notes: rows like 4"
+    page.wait_for_selector("h1:text-is('notes: rows like 4')")
 
 
 def test_the_sql_runs(url, page):
@@ -74,7 +76,7 @@ def test_the_sql_runs(url, page):
     page.goto(f"{url}/data/notes/-/similar?q=aaa+bb&kind=1")
     titles = page.locator(".embed-results td.col-title").all_inner_texts()
     page.click("text=View and edit SQL")
-    page.wait_for_selector("table.rows-and-columns")
+    page.wait_for_url("**sql=**")
     assert page.locator("td.col-title").all_inner_texts() == titles
 
 
@@ -90,8 +92,7 @@ def test_an_image(url, page):
     with page.expect_request(lambda request: request.method == "POST") as sent:
         image = {"name": "x.png", "mimeType": "image/png", "buffer": base64.b64decode(drawn)}
         page.set_input_files("input[type=file]", image)
-    page.wait_for_selector(".embed-results")
-    assert page.locator(".embed-results tbody tr").count() > 0
+    page.wait_for_selector(".embed-results tbody tr")
     data = sent.value.post_data_json["image"]
     size = page.evaluate(
         """async (data) => { const image = new Image(); image.src = "data:image/jpeg;base64," + data;
@@ -124,6 +125,7 @@ def search_by(page, url, image):
     page.goto(url)
     page.set_input_files("input[type=file]", {"name": "x.png", "mimeType": "image/png", "buffer": image})
     page.wait_for_selector(".embed-results")
+    page.wait_for_load_state()
 
 
 def ids(page):
@@ -136,9 +138,9 @@ def test_pictures_beside_the_matches(drawings, page):
     url, red = drawings
     search_by(page, url, red)
     assert (ids(page)[0], len(ids(page))) == (1, 4)
+    assert page.locator(".embed-picture").count() == 4  # three rows, and the image that was sent
     drawn = "e => e.complete && e.naturalWidth === 40"
     page.wait_for_function(f"[...document.querySelectorAll('.embed-picture')].every({drawn})")
-    assert page.locator(".embed-picture").count() == 4  # three rows, and the image that was sent
     page.click(".embed-match:has-text('1.000') >> a:has(img)")
     page.wait_for_url("**/drawn/drawings/1")
 
@@ -196,19 +198,20 @@ def test_a_vector_stays_when_a_filter_changes(drawings, page):
 
 def test_without_javascript(url, browser):
     """Box, form and links do the same."""
-    with closing(browser.new_context(java_script_enabled=False)) as context:
+    with closing(new_context(browser, java_script_enabled=False)) as context:
         page = context.new_page()
         page.goto(f"{url}/data/notes")
         page.fill("input[name=q]", "aaa bb")
         page.press("input[name=q]", "Enter")
+        page.wait_for_url(f"{url}/data/notes/-/similar?*")
         page.click("summary:has-text('Filters')")
         page.select_option("select[name=_filter_column]", "kind")
         page.fill("input[name=_filter_value]", "1")
         page.click("button:has-text('Apply')")
-        assert "where kind = 1" in page.inner_text("h2")
+        page.wait_for_selector("h2:has-text('where kind = 1')")
         page.goto(f"{url}/data/notes/7")
         page.click("a:text-is('Similar rows')")
-        assert page.inner_text("h1") == "notes: rows like 7"
+        page.wait_for_selector("h1:text-is('notes: rows like 7')")
         page.goto(f"{url}/data/pictures/-/similar")
         assert not page.is_visible("[data-embed-image]")
 

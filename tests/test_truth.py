@@ -10,9 +10,10 @@ from unittest.mock import patch
 
 import pytest
 from embedded import embed, make_file, write
-from hypothesis import HealthCheck, given, note, settings
+from hypothesis import given, note, settings
 from hypothesis import strategies as st
 from searched import PARAGRAPHS, PLENTY, Numbers, embed_within, in_chunks, notes, pairs, reference, searcher
+from servers import PATIENCE
 
 from datasette_embeddings.engine.access import connect
 from datasette_embeddings.engine.search import Among, Caches, listed, one_state, views
@@ -103,7 +104,7 @@ def agrees(found, expected, k):
 
 
 @pytest.mark.parametrize(("row", "chunking"), [(ONE, None), (SEVERAL, PARAGRAPHS)], ids=["whole", "chunked"])
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 @given(
     st.data(),
     VECTORS.filter(any) | st.just([0, 0, 0]),
@@ -162,7 +163,7 @@ def test_every_search_agrees_with_the_reference(row, chunking, data, query, amon
 
 
 @pytest.mark.parametrize(("row", "chunking"), [(ONE, None), (SEVERAL, PARAGRAPHS)], ids=["whole", "chunked"])
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12)
 @given(st.data())
 def test_similar_is_nearest_without_the_row(row, chunking, data):
     """Rows like a row are those nearest to the mean direction of its vectors, itself left out."""
@@ -218,7 +219,7 @@ def test_many_threads_while_a_writer_changes_rows(tmp_path, mode):
         embed(path, "notes", ["body"], Numbers())
     stop.set()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE)
     assert (wrong, len(count) > 10) == ([], True)
 
 

@@ -8,7 +8,7 @@ from contextlib import closing, suppress
 import pytest
 from embedded import act, create, make_file, read, run, vectors, wait_until, write
 from fake_models import Busy, Failing, HeldByFile, NeedsKey, SlowLoading, WordLengths, word_lengths
-from servers import wait_for
+from servers import PATIENCE, wait_for
 
 from datasette_embeddings import compat, worker
 from datasette_embeddings.engine import jobs
@@ -71,7 +71,7 @@ def test_a_server_that_stops_gives_its_job_back(path, serve, hold, number):
     server.process.send_signal(number)
     wait_for(lambda: "Waiting for application shutdown" in server.output(), "the signal to be heard")
     hold.unlink()
-    server.process.wait(20)
+    server.process.wait(PATIENCE)
     assert read(path, "select status, owner, lease_expires, embedded from _embed_jobs") == [("pending", None, None, 32)]
     assert "Traceback" not in server.output()
 
@@ -156,7 +156,7 @@ def test_the_authors_traceback(path, serve):
     write(path, "insert into notes values (99, 'FAIL')")
     create(path, "notes", ["body"], Failing())
     server = serve(path, env={"DATASETTE_EMBED_RAISE_ERRORS": "1"})
-    assert server.process.wait(20) != 0
+    assert server.process.wait(PATIENCE) != 0
     assert "ValueError: cannot embed 'FAIL'" in server.output()
     assert 'fake_models.py", line' in server.output()
     assert read(path, "select status, owner from _embed_jobs") == [("pending", None)]
@@ -228,11 +228,15 @@ async def test_a_database_in_memory(make_datasette):
     await compat.write(database, lambda conn: fill(conn))
     job = await compat.write(database, lambda conn: begin(conn, model))
     current = await started(datasette)
-    for _ in range(500):
-        with suppress(sqlite3.OperationalError):  # a writer refuses readers that share its cache
-            if (await database.execute_fn(lambda conn: jobs.get_job(conn, job.id))).ended:
-                break
-        await asyncio.sleep(0.02)
+
+    async def its_end():
+        while True:
+            with suppress(sqlite3.OperationalError):  # a writer refuses readers that share its cache
+                if (await database.execute_fn(lambda conn: jobs.get_job(conn, job.id))).ended:
+                    return
+            await asyncio.sleep(0.02)
+
+    await asyncio.wait_for(its_end(), PATIENCE)
     await current.close()
     ended_job = await database.execute_fn(lambda conn: jobs.get_job(conn, job.id))
     assert (ended_job.status, ended_job.reason, ended_job.embedded) == ("finished", None, 2000)

@@ -100,7 +100,7 @@ def start(tmp_path):
 
 @pytest.fixture
 def terminal():
-    """terminal(*args, python=(), env={}): `python PYTHON -m datasette embed ARGS` on a Terminal."""
+    """terminal(*args, python=(), env={}): `datasette embed ARGS` by `python PYTHON` on a Terminal."""
     with ExitStack() as stack:
 
         def run(*args, python=(), env=None):

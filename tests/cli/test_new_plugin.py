@@ -23,7 +23,7 @@ def test_its_own_tests_pass(here, embed, name):
     assert folder.name == f"datasette-embed-{name.removeprefix('datasette-embed-')}"
     assert f"Next: cd {folder.name} && " in shown
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
     assert "14 passed, 1 skipped" in done.stdout
 

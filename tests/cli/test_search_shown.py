@@ -130,7 +130,7 @@ def test_in_a_pipe(notes, table):
     """A process of its own, piped: the same lines, no colour, nothing else."""
     table(notes, "notes", "body")
     line = commands.command_line("search", notes, "notes", "Oil the chain when it squeaks", "-n", "1")
-    done = subprocess.run(line, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
     assert done.stdout == ("score   id  title     body\n1.0000  2   Bicycles  Oil the chain when it squeaks\n")
     assert done.stderr == ""
 
@@ -141,7 +141,7 @@ def test_an_output_without_the_characters(notes, table, execute):
     execute(notes, "update notes set title = '自転車' where id = 2")
     line = commands.command_line("similar", notes, "notes", "1", "-f", "csv")
     env = {**os.environ, "PYTHONIOENCODING": "latin-1"}
-    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=60, env=env)
+    done = subprocess.run(line, capture_output=True, text=True, check=False, env=env)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("Error: The output's encoding, latin-1, has no '\\u81ea': ")
 

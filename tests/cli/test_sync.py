@@ -126,9 +126,10 @@ def test_watching_goes_on_until_it_is_stopped(start, followed, execute, number):
     """--watch embeds what changes within seconds, and ends with status 0 when it is asked to."""
     command = start("sync", followed, "--watch")
     command.wait_for_output("notes: nothing has changed")
-    for words in ("one", "one and two"):
+    for times, words in enumerate(("one", "one and two"), 1):
         execute(followed, f"update notes set body = '{words}' where id = 2")
-        wait_for(lambda: embedded.vectors(followed, "notes") == fresh(followed), "the vectors to follow")
+        wait_for(lambda times=times: command.output.count("notes: 1 change in") == times, "the change to be told")
+        assert embedded.vectors(followed, "notes") == fresh(followed)
     command.process.send_signal(number)
     assert command.wait(0).count("notes: 1 change in") == 2
 

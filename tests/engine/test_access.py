@@ -6,6 +6,7 @@ from contextlib import closing
 
 import pytest
 from embedded import make_file
+from servers import PATIENCE
 
 from datasette_embeddings.engine.access import FileAccess, connect
 from datasette_embeddings.engine.errors import ReadOnlyDatabase
@@ -45,15 +46,15 @@ def test_reading_goes_on_while_writing(tmp_path):
         with conn:
             conn.execute("insert into t values (2)")
             writing.set()
-            assert read.wait(10)
+            assert read.wait(PATIENCE)
 
     with FileAccess(path, prepared.append) as access:
         thread = threading.Thread(target=access.write, args=(slow,))
         thread.start()
-        assert writing.wait(10)
+        assert writing.wait(PATIENCE)
         assert access.read(lambda conn: conn.execute("select count(*) from t").fetchone()) == (1,)
         read.set()
-        thread.join(10)
+        thread.join(PATIENCE)
         assert access.read(lambda conn: conn.execute("select count(*) from t").fetchone()) == (2,)
     assert len(set(map(id, prepared))) == 2
 

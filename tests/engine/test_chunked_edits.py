@@ -7,7 +7,7 @@ from pathlib import Path
 from chunked import ShortSighted, numbered_words
 from embedded import embed, make_file, read
 from fake_models import Failing
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datasette_embeddings.engine.access import connect
@@ -54,7 +54,7 @@ def fresh(path, folder):
     return stored
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25)
 @given(st.lists(EDITS, min_size=1, max_size=5))
 def test_edits_and_passes(passes):
     """Every row has exactly the chunks of its present text, and the model gets nothing that is stored or kept."""

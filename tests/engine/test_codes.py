@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from servers import PATIENCE
 
 from datasette_embeddings.engine.codes import SLOTS, CodeIndex, centre_of, index, pack_block, patch_block
 from datasette_embeddings.engine.codes.blocks import unpack_block
@@ -56,7 +57,7 @@ def by_bits(ids, vectors, query, centre, size):
     return [i for _, i in sorted(scored)[:size]]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(collections())
 def test_every_direction_is_found(collection):
     """Asked for more than there are, all vectors with a direction are found, once each, and no others."""
@@ -67,7 +68,7 @@ def test_every_direction_is_found(collection):
     assert sorted(found(codes, query)) == (expected if query.any() else [])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(collections(), st.integers(1, 20))
 def test_the_scan_is_a_sort_by_bits(collection, size):
     """The pool of a scan is what sorting all codes by the bits that differ gives."""
@@ -80,7 +81,7 @@ def test_the_scan_is_a_sort_by_bits(collection, size):
     assert pool.tolist() == by_bits(ids, vectors, query, centre, size)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(collections(), st.data())
 def test_among_is_a_filter_before_the_ranking(collection, data):
     """`among` gives what the same codes give where nothing else is stored, in any order and with strangers."""
@@ -117,7 +118,7 @@ def test_a_narrow_filter_is_not_scanned(monkeypatch):
     assert len(codes.nearest(query, 5, few)) == 5
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(collections(), collections())
 def test_a_patched_block_is_a_new_one(before, after):
     """Emptying what was there and writing something else leaves no trace."""
@@ -130,7 +131,7 @@ def test_a_patched_block_is_a_new_one(before, after):
     assert patched == pack_block(centre, new, vectors)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(collections())
 def test_blocks_come_and_go(collection):
     """with_blocks() is a load of the present blocks; the index that it was called on stays as it was."""
@@ -169,7 +170,7 @@ def scanned(codes, query, count):
     return nearest_codes(query[:, None], [Part(0, draft.finish(), None)], count).tolist()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 9), st.integers(1, 300), st.integers(0, 2**32))
 def test_few_codes_are_all_compared_in_full(width, count, seed):
     """Twice as many as are wanted, of any width: those that differ in the fewest bits, the lower id where equal."""
@@ -224,7 +225,7 @@ def test_threads_share_an_index():
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=30)
+        thread.join(PATIENCE)
     assert answers == expected
 
 
@@ -242,7 +243,7 @@ def test_turns_are_taken_in_order():
             thread.start()
             wait_until(lambda number=number: len(turns._waiting) > number)
     for thread in threads:
-        thread.join(timeout=30)
+        thread.join(PATIENCE)
     assert order == [0, 1, 2, 3, 4]
 
 

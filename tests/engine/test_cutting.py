@@ -7,6 +7,7 @@ import pytest
 from chunked import SPECIAL, ShortSighted, numbered_words
 from hypothesis import example, given
 from hypothesis import strategies as st
+from servers import PATIENCE
 
 from datasette_embeddings.engine.chunking import Chunking
 from datasette_embeddings.engine.contents import content_hash, make_recipe
@@ -133,7 +134,7 @@ def test_a_megabyte(text, unit):
     """Whatever a million characters are, they are cut in seconds and none that matters is lost."""
     began = time.monotonic()
     chunks = cut(text, None, model=ByCharacter(), unit=unit, size=800)
-    assert time.monotonic() - began < 20  # on two cores that others use too
+    assert time.monotonic() - began < PATIENCE  # on a machine that others use too
     assert not left_out(text, chunks).strip()
     assert max(len(chunk.content) for chunk in chunks) <= 800
 

@@ -43,7 +43,7 @@ def blobs_of(vectors):
     return [row.astype("<f4").tobytes() for row in vectors]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(collections(), st.integers(1, 40), st.booleans())
 def test_nearest_then_cosines_is_the_reference(collection, k, restricted):
     """Rescored by cosines(), what nearest() gives holds the k best of the reference, and nothing without a score."""
@@ -61,7 +61,7 @@ def test_nearest_then_cosines_is_the_reference(collection, k, restricted):
     assert certain <= set(scores)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(collections())
 def test_replacing_blocks_is_building_anew(collection):
     """with_block() gives what from_vectors() would, and leaves the index that it was called on as it was."""

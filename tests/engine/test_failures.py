@@ -11,7 +11,7 @@ from datasette_embeddings.engine.failures import PAUSES
 from datasette_embeddings.engine.running import pace
 
 NOTES = "create table notes (id integer primary key, body text)"
-MINUTE, HOUR, DAY = 60, 3600, 86_400
+HOUR, DAY = 60, 24 * 60  # minutes
 
 
 @pytest.fixture
@@ -25,9 +25,9 @@ def attempts(path):
 
 
 def pauses(path):
-    """How long from now each row waits for its next attempt, in seconds; None where it waits for a person."""
+    """How long from now each row waits for its next attempt, in minutes; None where it waits for a person."""
     rows = read(path, "select retry_at from _embed_errors order by row_key")
-    return [at and round(at - time.time(), -1) for (at,) in rows]
+    return [at and round((at - time.time()) / 60) for (at,) in rows]
 
 
 def now_due(path):
@@ -42,8 +42,8 @@ def test_the_same_content_counts_up(path):
         embed(path, "notes", ["body"], Failing())
         seen.append((attempts(path)["[2]"], *pauses(path)))
         now_due(path)
-    assert seen == [(1, 10 * MINUTE), (2, 2 * HOUR), (3, DAY), (4, None), (5, None)]
-    assert PAUSES == (10 * MINUTE, 2 * HOUR, DAY)
+    assert seen == [(1, 10), (2, 2 * HOUR), (3, DAY), (4, None), (5, None)]
+    assert PAUSES == (10 * 60, 2 * HOUR * 60, DAY * 60)
 
 
 def test_a_changed_content_starts_at_one(path):
@@ -55,7 +55,7 @@ def test_a_changed_content_starts_at_one(path):
     write(path, "update notes set body = 'FAIL again' where id = 2")
     embed(path, "notes", ["body"], Failing())
     assert attempts(path) == {"[2]": 1}
-    assert pauses(path) == [10 * MINUTE]
+    assert pauses(path) == [10]
 
 
 def test_a_content_that_is_refused_is_not_tried_again(path):
@@ -105,7 +105,7 @@ def test_a_pass_over_every_row_leaves_alone_what_is_not_due(path):
     write(path, "update notes set body = 'new' where id = 1")
     job = embed(path, "notes", ["body"], model := WordLengths("failing"))
     assert (job.status, job.failed, job.postponed, model.contents) == ("finished", 0, 1, ["new"])
-    assert (attempts(path), pauses(path)) == ({"[2]": 1}, [10 * MINUTE])
+    assert (attempts(path), pauses(path)) == ({"[2]": 1}, [10])
     assert read(path, "select job_id from _embed_errors") == [(job.id,)]
     now_due(path)
     job = embed(path, "notes", ["body"], model)

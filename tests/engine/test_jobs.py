@@ -1,5 +1,6 @@
 """Jobs: guarded changes of status, leases, and who may take what up when."""
 
+import itertools
 import sqlite3
 import threading
 import time
@@ -8,6 +9,7 @@ from contextlib import closing
 import pytest
 from embedded import act, create, embed, job_of, make_file, read, run, running, vectors, wait_until, write
 from fake_models import Held, WordLengths, word_lengths
+from servers import PATIENCE
 
 from datasette_embeddings.engine import jobs
 from datasette_embeddings.engine.access import FileAccess, connect
@@ -56,7 +58,7 @@ def test_many_threads_claim_one_job(path, job):
 
     def want(name):
         with closing(connect(path)) as conn:
-            barrier.wait(10)
+            barrier.wait(PATIENCE)
             if jobs.claim(conn, job.id, name):
                 won.append(name)
 
@@ -64,14 +66,15 @@ def test_many_threads_claim_one_job(path, job):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE)
     assert len(won) == 1
 
 
 def test_the_lease_is_15_seconds(conn, job):
     """A claim holds for 15 seconds from now."""
+    before = time.time()
     jobs.claim(conn, job.id, "a")
-    assert jobs.get_job(conn, job.id).lease_expires == pytest.approx(time.time() + 15, abs=2)
+    assert before + 15 <= jobs.get_job(conn, job.id).lease_expires <= time.time() + 15
 
 
 def test_a_lease_that_has_not_run_out_is_respected(conn, job):
@@ -104,8 +107,9 @@ def test_renew_prolongs_the_lease(conn, job):
     """A renewed lease holds for another 15 seconds."""
     jobs.claim(conn, job.id, "a")
     conn.execute("update _embed_jobs set lease_expires = 1")
+    before = time.time()
     jobs.renew(conn, job.id, "a")
-    assert jobs.get_job(conn, job.id).lease_expires > time.time() + 10
+    assert jobs.get_job(conn, job.id).lease_expires >= before + 15
 
 
 def test_the_lease_is_renewed_during_a_long_batch(path, job, monkeypatch):
@@ -252,7 +256,7 @@ def test_processes_that_compete_for_one_file(path, monkeypatch):
     monkeypatch.setattr(pace, "FIRST_BATCH", 3)
     _, job = create(path, "notes", ["body"], WordLengths())
     models = [WordLengths() for _ in range(4)]
-    until = time.monotonic() + 30
+    until = time.monotonic() + PATIENCE
 
     def compete(number):
         with FileAccess(path) as access:
@@ -263,9 +267,11 @@ def test_processes_that_compete_for_one_file(path, monkeypatch):
     threads = [threading.Thread(target=compete, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
-    while any(thread.is_alive() for thread in threads):
+    for pause in itertools.count(1):  # longer each time, or nobody on a slow machine comes to save a batch
+        if not any(thread.is_alive() for thread in threads):
+            break
         write(path, "update _embed_jobs set lease_expires = 0 where status = 'running'")  # as if its process hung
-        threads[0].join(0.01)
+        threads[0].join(pause / 100)
     ended = job_of(path, job)
     assert (ended.status, ended.rows_done, ended.embedded) == ("finished", 40, 40)
     assert vectors(path, "notes") == {key: word_lengths(text) for key, text in read(path, "select * from notes")}

@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import pytest
 from fake_models import ByteCounts, NeedsKey, SlowLoading, Unloadable, WordLengths, word_lengths
+from servers import PATIENCE
 
 from datasette_embeddings.engine.errors import (
     ContentRefused,
@@ -36,7 +37,7 @@ def in_threads(function, count=8):
     barrier, results = threading.Barrier(count), []
 
     def call():
-        barrier.wait(10)
+        barrier.wait(PATIENCE)
         results.append(function())
 
     threads = [threading.Thread(target=call) for _ in range(count)]
@@ -192,11 +193,11 @@ def test_load_is_called_once():
     """However many threads begin at once, one loads and all wait for it."""
     model = SlowLoading()
     threads, results = in_threads(lambda: model.embed("to be"))
-    assert model.loading.wait(10)
+    assert model.loading.wait(PATIENCE)
     assert (model.calls, is_ready(model)) == ([], False)
     model.loaded.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(PATIENCE)
     assert (model.loads, results, is_ready(model)) == (1, [word_lengths("to be")] * 8, True)
 
 
@@ -241,7 +242,7 @@ def test_one_call_at_a_time_until_one_has_succeeded():
 
     threads, results = in_threads(attempt, 4)
     for thread in threads:
-        thread.join(10)
+        thread.join(PATIENCE)
     assert (model.most, [vector for _, vector in results].count(None)) == (1, 3)
     assert is_ready(model)
 
@@ -251,10 +252,10 @@ def test_many_calls_at_a_time_after_that():
     model = LoadsInside()
     model.embed("a")
     barrier = threading.Barrier(4)
-    model.embed_batch = lambda contents: barrier.wait(10) >= 0 and [[1.0]]
+    model.embed_batch = lambda contents: barrier.wait(PATIENCE) >= 0 and [[1.0]]
     threads, results = in_threads(lambda: model.embed("a"), 4)
     for thread in threads:
-        thread.join(10)
+        thread.join(PATIENCE)
     assert results == [[1.0]] * 4
 
 

@@ -121,14 +121,14 @@ def later(path, seconds):
 def test_it_is_time(path):
     """A row is due once its pause is over, and that of its next failure begins anew."""
     assert due(path) == []
-    later(path, 590)
+    later(path, 500)
     assert due(path) == []
-    later(path, 20)
+    later(path, 110)
     assert due(path) == [1]
     _, job = create(path, "notes", ["body"], Failing(), kind=jobs.RETRIED)
     run(path, job, Failing())
     assert due(path) == []
-    later(path, 7190)
+    later(path, 7100)
     assert due(path) == []
 
 

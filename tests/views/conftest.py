@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from clients import get_json
 from fake_models import WordLengths
+from servers import PATIENCE
 
 from datasette_embeddings.engine import jobs
 from datasette_embeddings.engine.access import FileAccess
@@ -54,12 +55,12 @@ async def working():
 def wait_for_status():
     """await wait_for_status(datasette, path, *statuses, actor=None): the JSON of a collection once its job is there."""
 
-    async def wait(datasette, path, *statuses, actor=None, seconds=30):
+    async def wait(datasette, path, *statuses, actor=None):
         async def look():
             while (data := await get_json(datasette, path, actor))["job"]["status"] not in statuses:
                 await asyncio.sleep(0.01)
             return data
 
-        return await asyncio.wait_for(look(), seconds)
+        return await asyncio.wait_for(look(), PATIENCE)
 
     return wait

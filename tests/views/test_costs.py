@@ -7,6 +7,7 @@ import pytest
 from clients import get, get_json, post_form, post_json
 from embedded import read
 from fake_models import Priced, WordLengths
+from servers import PATIENCE
 
 ROOT = {"id": "root"}
 FORM, COLLECTION = "/data/notes/-/embed", "/data/-/embed/notes"
@@ -68,7 +69,7 @@ async def test_a_tokenizer_that_takes_long(make_datasette, notes, monkeypatch):
 
     class Slow(Priced):
         def count_tokens(self, content):
-            released.wait(30)
+            released.wait(PATIENCE)
             return 1
 
     released = threading.Event()

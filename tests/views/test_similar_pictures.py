@@ -8,6 +8,7 @@ from contextlib import closing
 import pytest
 from clients import get, post_form
 from fake_models import ByteCounts, WordLengths
+from servers import PATIENCE
 
 from datasette_embeddings.views.similar import pictures as shown
 from datasette_embeddings.views.similar import vectors
@@ -137,7 +138,7 @@ class Loading(ByteCounts):
         self.loaded = threading.Event()
 
     def load(self):
-        assert self.loaded.wait(30)
+        assert self.loaded.wait(PATIENCE)
 
 
 async def test_a_model_that_loads(make_datasette, pictures, monkeypatch):

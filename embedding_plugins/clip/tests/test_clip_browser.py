@@ -27,7 +27,7 @@ def test_an_image_finds_its_picture(server, page, picture):
     image = {"name": "x.png", "mimeType": "image/png", "buffer": picture(2, size=(200, 150))}
     page.set_input_files("input[type=file]", image)
     first = page.locator(".embed-results tbody tr").first
-    first.wait_for(timeout=60_000)  # milliseconds; the model loads, and the page asks again
+    first.wait_for()  # the model loads, and the page asks again
     assert (first.locator("strong").inner_text(), first.locator("td.type-pk").inner_text()) == ("1.000", "2")
     assert first.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)") == 200
     page.fill("input[name=q]", "a dog")

@@ -108,7 +108,7 @@ def test_importing_and_registering_is_cheap():
         "import sys, datasette_embed_jina as p; p.JinaLocal(p.LOCAL_V3, {}); p.JinaAPI('m', 'm', p.RETRIEVAL)\n"
         "heavy = {'httpx', 'peft', 'torch', 'transformers'} & set(sys.modules); sys.exit(str(heavy) if heavy else 0)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_importing_another_plugin_first():
@@ -118,4 +118,4 @@ def test_importing_another_plugin_first():
     for part in parts:
         code = f"import datasette_embed_{part.replace('-', '_')}"
         environment = {**os.environ, "DATASETTE_LOAD_PLUGINS": loaded}
-        subprocess.run([sys.executable, "-c", code], check=True, timeout=60, env=environment)
+        subprocess.run([sys.executable, "-c", code], check=True, env=environment)

@@ -9,7 +9,6 @@ import pytest
 from embedded import embed
 from fake_llm_models import OlderRemote, Remote
 from fake_models import word_lengths
-from servers import free_port
 
 from datasette_embeddings import KeyRefused, ModelBusy, ModelError
 
@@ -141,9 +140,9 @@ def test_openais_own_client(registry, keys):
     assert "sk-wrong" not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_server_that_does_not_answer(registry, keys, monkeypatch):
+def test_a_server_that_does_not_answer(registry, keys, monkeypatch, closed_port):
     """A connection that does not come about is a fault that passes."""
-    monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{free_port()}/v1")
+    monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{closed_port}/v1")
     keys(openai="sk-good")
     with pytest.raises(ModelBusy, match="The model text-embedding-3-small failed: Connection error"):
         registry().model("3-small").embed("x")

@@ -6,6 +6,7 @@ import llm_sentence_transformers
 import pytest
 from datasette_embed_sentence_transformers import packaged_minilm
 from fake_llm_models import ClipShape, OlderRemote, OnnxShape, Remote, Toy
+from servers import PATIENCE
 
 from datasette_embed_llm import FromLLM
 from datasette_embeddings import EmbeddingModel
@@ -108,5 +109,5 @@ def test_one_batch_at_a_time():
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE)
     assert failed == []

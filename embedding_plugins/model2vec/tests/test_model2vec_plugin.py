@@ -51,7 +51,7 @@ def test_importing_and_registering_is_cheap():
         "import sys, datasette_embed_model2vec as p; m = p.WordLlama(); heavy = {'model2vec', 'tokenizers'};"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules); m.embed('x'); assert 'torch' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @wordllama_installed
@@ -61,7 +61,7 @@ def test_it_says_nothing():
         "import subprocess, sys, datasette_embed_model2vec as p;"
         "m = p.WordLlama(); m.load(); m.embed_batch(['x'] * 20_000); subprocess.run([sys.executable, '-c', ''])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 

@@ -15,11 +15,10 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
+from servers import PATIENCE
 
 import datasette_embed_openai as plugin
 from datasette_embeddings.registry import registry_for
-
-PATIENCE = 30  # seconds after which whoever waits here gives up
 
 
 def vector_of(text):

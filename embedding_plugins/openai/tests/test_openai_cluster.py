@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from servers import free_port, wait_for
+from servers import PATIENCE, wait_for
 
 import datasette_embed_openai as plugin
 from datasette_embeddings import ModelBusy, ModelError
@@ -45,7 +45,7 @@ def test_requests_are_spread(cluster, pair):
         wait_for(lambda: [server.in_flight for server in pair] == [3, 3], "three requests in flight at each")
         for server in pair:
             server.held.set()
-        assert vectors.result(30) == [server.vector_of(text) for text in TEXTS]
+        assert vectors.result(PATIENCE) == [server.vector_of(text) for text in TEXTS]
 
 
 def test_the_least_busy_one_is_asked(cluster, pair):
@@ -56,7 +56,7 @@ def test_the_least_busy_one_is_asked(cluster, pair):
         vectors = pool.submit(embed, cluster())
         wait_for(lambda: counts(pair) == [1, 11], "eleven answers of the quick server")
         slow.held.set()
-        assert vectors.result(30) == [quick.vector_of(text) for text in TEXTS]
+        assert vectors.result(PATIENCE) == [quick.vector_of(text) for text in TEXTS]
 
 
 def test_equally_busy_ones_take_turns(cluster, pair):
@@ -80,9 +80,9 @@ def test_one_that_is_down_is_left_out(cluster, pair, clock):
     assert len(down.requests) > 1
 
 
-def test_one_that_is_not_there(configured, server):
+def test_one_that_is_not_there(configured, server, closed_port):
     """Nobody listens at the first address: the second server does all of the work."""
-    urls = [f"http://127.0.0.1:{free_port()}/v1", server.url]
+    urls = [f"http://127.0.0.1:{closed_port}/v1", server.url]
     assert embed(configured(base_url=urls, request_contents=1)) == [server.vector_of(text) for text in TEXTS]
 
 
@@ -103,7 +103,7 @@ def test_one_that_asks_for_a_pause(cluster, pair, clock):
 def test_one_that_hangs(cluster, pair):
     """A content whose server never answers is embedded by another, even if it has taken longer than retry_seconds."""
     pair[0].held.clear()
-    model = cluster(timeout=0.2, retry_seconds=0.01)
+    model = cluster(timeout=2, retry_seconds=0.01)
     assert embed(model, ["bread"]) == [pair[0].vector_of("bread")]
     assert counts(pair) == [1, 1]
 
@@ -121,7 +121,7 @@ def test_all_are_down(cluster, pair):
     for server in pair:
         server.answer = lambda body: (503, "restarting")
     with pytest.raises(ModelBusy, match="503 Service Unavailable: restarting"):
-        embed(cluster(retry_seconds=0.01), ["bread"])
+        embed(cluster(retry_seconds=1e-6), ["bread"])
     assert counts(pair) == [1, 1]
 
 

@@ -1,7 +1,6 @@
 """The plugin's models keep the contract of model plugins, whatever their server is."""
 
 import pytest
-from servers import free_port
 
 from datasette_embed_openai import OpenAIModel
 from datasette_embeddings.testing import ModelContract
@@ -11,11 +10,12 @@ class TestOpenAIModel(ModelContract):
     """A model on a server that takes every text."""
 
     @pytest.fixture(autouse=True)
-    def _server(self, lasting_server):
+    def _servers(self, lasting_server, closed_port):
         self.settings = {"name": "mini", "base_url": lasting_server.url, "retry_seconds": 0.01}
+        self.nowhere = f"http://127.0.0.1:{closed_port}"
 
     def make_model(self):
         return OpenAIModel("m", {}, **self.settings)
 
     def make_broken_model(self):
-        return OpenAIModel("m", {}, **{**self.settings, "base_url": f"http://127.0.0.1:{free_port()}"})
+        return OpenAIModel("m", {}, **{**self.settings, "base_url": self.nowhere})

@@ -1,13 +1,14 @@
 """The plugin on a real model server: Infinity, with MiniLM's own weights. `make test-servers` runs this."""
 
 import os
+import socket
 import subprocess
 
 import httpx
 import pytest
 from datasette_embed_sentence_transformers import MINILM, MiniLM, Settings, packaged_minilm
 from embedded import embed, make_file, vectors
-from servers import free_port, wait_for
+from servers import PATIENCE, wait_for
 
 from datasette_embed_openai import OpenAIModel
 from datasette_embeddings import KeyRefused, ModelError
@@ -18,9 +19,15 @@ if "INFINITY" not in os.environ:
     pytest.skip("$INFINITY names no program: `make test-servers`", allow_module_level=True)
 
 KEY = "sk-of-infinity"
-START = 120  # seconds for a server to load PyTorch and the model
 TEXTS = ["The weather is lovely today.", "", "a\0b", "\ud800 lone", "Größe, naïveté, 東京 and 🎈", "many words " * 500]
 OFFLINE = {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1", "INFINITY_ANONYMOUS_USAGE_STATS": "0"}
+
+
+def free_port():
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +53,11 @@ def infinity(tmp_path_factory):
             return False
 
     try:
-        wait_for(answers, "Infinity to answer", START)
+        wait_for(answers, "Infinity to answer")
         yield url
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(PATIENCE)
 
 
 @pytest.fixture

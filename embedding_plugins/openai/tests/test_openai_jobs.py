@@ -4,7 +4,7 @@ import json
 
 import pytest
 from embedded import embed, errors, make_file, read, vectors
-from servers import free_port, wait_for
+from servers import wait_for
 
 NOTES = "create table notes (id integer primary key, body text)"
 ROWS = [(number, f"note {number} {'x' * number}") for number in range(1, 101)]
@@ -21,11 +21,12 @@ def expected(server, *left_out):
     return {key: server.vector_of(text) for key, text in ROWS if key not in left_out}
 
 
-def test_a_page_to_stored_vectors(serve, server, path, tmp_path):
+def test_a_page_to_stored_vectors(serve, server, path, tmp_path, closed_port):
     """A job of a real server gets through all that a model server does wrong, and its table can be searched."""
     server.replies.extend([server.well, (429, "", {"Retry-After": "1"}), (500, "oh"), server.too_short])
     server.replies.extend([(200, "garbage"), server.disorder, server.hang, (503, "")])
-    entry = {"id": "m", "name": "mini", "base_url": [f"http://127.0.0.1:{free_port()}", server.url], "timeout": 1}
+    urls = [f"http://127.0.0.1:{closed_port}", server.url]
+    entry = {"id": "m", "name": "mini", "base_url": urls, "timeout": 2}
     (tmp_path / "config.json").write_text(json.dumps({"plugins": {"datasette-embed-openai": {"models": [entry]}}}))
     ours = serve(path, args=["-m", tmp_path / "config.json"], env=PLUGINS, root=True)
     ours.sign_in()

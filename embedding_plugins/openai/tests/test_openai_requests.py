@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from servers import wait_for
+from servers import PATIENCE, wait_for
 
 from datasette_embeddings import EmbedError
 from datasette_embeddings.testing.threads import in_threads
@@ -83,7 +83,7 @@ def test_concurrency(configured, server):
         vectors = pool.submit(lambda: list(model.embed_multi(TEXTS)))
         wait_for(lambda: server.in_flight == 3, "three requests in flight")
         server.held.set()
-        assert vectors.result(30) == [server.vector_of(text) for text in TEXTS]
+        assert vectors.result(PATIENCE) == [server.vector_of(text) for text in TEXTS]
     assert server.most_in_flight == 3
 
 
@@ -116,7 +116,7 @@ def test_a_server_that_refuses_base64(configured, server, status):
         vectors = pool.submit(lambda: list(model.embed_multi(TEXTS)))
         wait_for(lambda: server.in_flight == 4, "four requests in flight")
         server.held.set()
-        assert vectors.result(30) == [server.vector_of(text) for text in TEXTS]
+        assert vectors.result(PATIENCE) == [server.vector_of(text) for text in TEXTS]
     assert len(server.requests) == len(TEXTS) + 4
 
 

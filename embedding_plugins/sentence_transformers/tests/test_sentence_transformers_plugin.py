@@ -69,7 +69,7 @@ def test_importing_and_registering_is_cheap():
         "assert m.count_tokens('This is an example sentence') == 7; heavy = {'torch', 'sentence_transformers'};"
         "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_it_says_nothing():
@@ -78,7 +78,7 @@ def test_it_says_nothing():
         "import subprocess, sys, datasette_embed_sentence_transformers as p;"
         "m = p.MiniLM(p.MINILM, p.Settings()); m.embed('x ' * 3000); subprocess.run([sys.executable, '-c', ''])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 

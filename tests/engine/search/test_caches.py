@@ -8,6 +8,7 @@ from contextlib import closing
 import pytest
 from embedded import embed, make_file, write
 from searched import PLENTY, Numbers, counted, embed_within, keys, notes, searcher, searching
+from servers import PATIENCE
 
 from datasette_embeddings.engine.access import connect
 from datasette_embeddings.engine.collections import delete_collection, get_collection
@@ -40,14 +41,14 @@ def test_loaded_once_for_all_threads(path, monkeypatch):
 
     def search():
         with searching(path, caches=shared) as search:
-            together.wait(30)
+            together.wait(PATIENCE)
             answers.append([match.key[0] for match in search.nearest(EAST)])
 
     threads = [threading.Thread(target=search) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE)
     assert (len(loads), answers) == (1, [[1, 2, 3]] * 8)
 
 

@@ -99,7 +99,7 @@ def test_a_page_of_words(conn):
 ODD = st.sampled_from("abz \"'*+-^:(){}.,;\0\\~&|!<>=#éβ語\u0301🍞_1")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(ODD | st.characters(codec="utf-8"), max_size=30))
 def test_no_text_is_an_error(text):
     """Whatever is typed, words are searched for and rows or none come back."""
