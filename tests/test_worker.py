@@ -65,6 +65,8 @@ def test_a_read_only_database_is_left_alone(path, serve):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_server_that_stops_gives_its_job_back(path, serve, hold, number):
     """The batch in flight is saved, and the job is pending at once, not only when its lease runs out."""
+    with closing(connect(path)) as conn, conn:  # more than it comes to before it has heard of the end
+        conn.executemany("insert into notes values (?, ?)", [(number, f"{number} x") for number in range(100, 20_000)])
     server = serve(path, env={"FAKE_MODELS_HOLD": str(hold)})
     create(path, "notes", ["body"], HeldByFile())  # later, or the model would be held while it is warmed
     in_the_model(hold)
@@ -72,7 +74,10 @@ def test_a_server_that_stops_gives_its_job_back(path, serve, hold, number):
     wait_for(lambda: "Waiting for application shutdown" in server.output(), "the signal to be heard")
     hold.unlink()
     server.process.wait(PATIENCE)
-    assert read(path, "select status, owner, lease_expires, embedded from _embed_jobs") == [("pending", None, None, 32)]
+    given = sum(map(int, hold.with_name("hold.calls").read_text().split()))
+    assert read(path, "select status, owner, lease_expires, embedded from _embed_jobs") == [
+        ("pending", None, None, given)
+    ]
     assert "Traceback" not in server.output()
 
 
