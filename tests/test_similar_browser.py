@@ -125,11 +125,11 @@ def search_by(page, url, image):
     page.goto(url)
     page.set_input_files("input[type=file]", {"name": "x.png", "mimeType": "image/png", "buffer": image})
     page.wait_for_selector(".embed-results")
-    page.wait_for_load_state()
 
 
 def ids(page):
-    """The ids of the matches, in order."""
+    """The ids of the matches, in order, once the page is whole."""
+    page.wait_for_load_state()
     return [int(text) for text in page.locator(".embed-results td.type-pk").all_inner_texts()]
 
 
@@ -138,6 +138,7 @@ def test_pictures_beside_the_matches(drawings, page):
     url, red = drawings
     search_by(page, url, red)
     assert (ids(page)[0], len(ids(page))) == (1, 4)
+    page.wait_for_load_state()
     assert page.locator(".embed-picture").count() == 4  # three rows, and the image that was sent
     drawn = "e => e.complete && e.naturalWidth === 40"
     page.wait_for_function(f"[...document.querySelectorAll('.embed-picture')].every({drawn})")
@@ -174,6 +175,7 @@ def test_the_sql_of_an_image(drawings, page):
     found = ids(page)
     page.click("text=View and edit SQL")
     page.wait_for_selector("td.col-score")
+    page.wait_for_load_state()
     assert [int(text) for text in page.locator("td.col-id").all_inner_texts()] == found
 
 
