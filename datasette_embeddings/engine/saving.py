@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,8 @@ from .follow.notes import forget_some, stored_notes
 from .follow.shape import begin_comparison, end_comparison
 from .kept import forget_kept, keep_chunks
 from .listing import Listing
-from .rows import Key, Position, key_from_json, key_json
+from .positions import Start, position_json
+from .rows import Key
 from .sources import TableChanged, schema_version
 from .tables import SourceTable
 from .transactions import transaction
@@ -45,7 +45,7 @@ def begin(conn: sqlite3.Connection, claim: Claim, start: Start, total: int | Non
     """Begin the walk where the job goes on; at the first row, `total` says how many there are."""
     with transaction(conn):
         nothing = dict.fromkeys(jobs.COUNTS, 0)
-        first = None if total is None else (_position(None, claim.schema_version, nothing), total)
+        first = None if total is None else (position_json(None, claim.schema_version, nothing), total)
         jobs.begin(conn, claim.job_id, claim.owner, start.counts, first)
         if first and claim.listing is None:
             begin_comparison(conn, claim.collection_id, claim.job_id, claim.shape)
@@ -95,7 +95,9 @@ def save(
             tokens=tokens,
         )
         if batch.completes:
-            jobs.move(conn, claim.job_id, _position_json(conn, claim, batch.completes))
+            # Who dies within the next stretch leaves counts beyond the position; who goes on begins with these.
+            counts = jobs.counts(jobs.get_job(conn, claim.job_id))
+            jobs.move(conn, claim.job_id, position_json(batch.completes.position, claim.schema_version, counts))
             _settle(conn, claim, batch.completes)
 
 
@@ -174,40 +176,6 @@ def _verdict(conn: sqlite3.Connection, claim: Claim) -> tuple[str, str | None]:
     ).fetchone()
     conn.execute("update _embed_jobs set position = null where id = ?", (job.id,))  # resumed, it tries again
     return jobs.FAILED, f"Every row failed: {message[0]}" if message else "Every row failed"
-
-
-def _position_json(conn: sqlite3.Connection, claim: Claim, stretch: Stretch) -> str:
-    """A position as the job keeps it: the row, and the counts up to it.
-
-    A process that dies within the next stretch leaves counts beyond the position; who goes on begins with these.
-    """
-    return _position(stretch.position, claim.schema_version, jobs.counts(jobs.get_job(conn, claim.job_id)))
-
-
-def _position(after: Position | None, schema: int, counts: Mapping[str, int]) -> str:
-    return json.dumps({"after": key_json(after or ()), "schema": schema, "counts": counts})
-
-
-@dataclass(frozen=True)
-class Start:
-    """Where a job goes on, and what it had counted up to there."""
-
-    after: Position | None  # None: at the first row
-    counts: Mapping[str, int]
-    again: int = 0  # rows beyond it that the job has embedded too: counted already, and met as unchanged ones
-
-
-def start_of(conn: sqlite3.Connection, job: jobs.Job, source: SourceTable) -> Start:
-    """Where a job goes on: at its position, unless the rows were renumbered since."""
-    if job.position is None:
-        return Start(None, dict.fromkeys(jobs.COUNTS, 0))
-    position = json.loads(job.position)
-    if not source.stable and position["schema"] != schema_version(conn):
-        return Start(None, dict.fromkeys(jobs.COUNTS, 0))
-    counts = position["counts"]
-    again = job.embedded - counts["embedded"]
-    counts = {**counts, "embedded": job.embedded, "rows_done": counts["rows_done"] + again}
-    return Start(key_from_json(position["after"]) or None, counts, again)
 
 
 def _failures(alike: Alike, outcomes: Mapping[bytes, Outcome]) -> list[Failure]:

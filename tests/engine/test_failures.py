@@ -145,3 +145,12 @@ def test_a_job_that_goes_on_does_not_pay_twice(path, monkeypatch):
     act(path, "resume", "notes", {"max_rows": None})
     job = run(path, job, model := WordLengths("failing"))
     assert (job.status, job.failed, job.postponed, model.contents) == ("finished", 1, 0, ["fine"])
+
+
+def test_a_job_that_an_older_version_left(path):
+    """It goes on where it stopped, though its position knows nothing of rows that are postponed."""
+    _, job = create(path, "notes", ["body"], WordLengths(), limits={"max_rows": 1})
+    assert run(path, job, WordLengths()).status == "paused"
+    write(path, "update _embed_jobs set position = json_remove(position, '$.counts.postponed')")
+    act(path, "resume", "notes", {"max_rows": None})
+    assert run(path, job, WordLengths()).embedded == 3

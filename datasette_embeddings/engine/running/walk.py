@@ -23,6 +23,7 @@ from ..follow.shape import shape_of
 from ..follow.uniques import needs_sweep
 from ..measures import make_cutter
 from ..models import EmbeddingModel
+from ..positions import start_of
 from ..rows import Position, count_rows, reader
 from ..saving import Claim, Outcome
 from ..sources import TableChanged, make_source
@@ -109,7 +110,7 @@ class Walk:
             dimensions = self.asking.dimensions or self.asking.model.dimensions
             job = jobs.get_job(conn, self.job.id)
             listing = listing_of(conn, job, collection, source)
-            self.start = saving.start_of(conn, job, source)
+            self.start = start_of(conn, job, source)
             if self.start.after is None:
                 self.answers = last_note(conn, stored_notes(conn, collection.name))
             self.source = make_source(conn, collection, reader(source, collection), dimensions, listing)
