@@ -4,7 +4,7 @@ import pytest
 from datasette_embed_openai import OpenAIModel
 
 from datasette_embed_jina import RETRIEVAL, JinaAPI
-from datasette_embeddings import KeyRefused, ModelBusy, ModelError, ModelUnavailable
+from datasette_embeddings import ContentRefused, KeyRefused, ModelBusy, ModelError, ModelUnavailable
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_vectors_kept_of_a_failed_batch_are_of_its_side(v3, server, monkeypatch)
         (403, {"detail": "Insufficient account balance"}, KeyRefused),
         (402, {"detail": "Insufficient account balance"}, ModelUnavailable),
         (404, {"detail": "Model not found"}, ModelUnavailable),
-        (422, {"detail": "Input is wrong"}, ModelError),
+        (422, {"detail": "Input is wrong"}, ContentRefused),
         (429, {"detail": "Too many tokens a minute"}, ModelBusy),
         (503, {"detail": "Overloaded"}, ModelBusy),
     ],
