@@ -79,7 +79,7 @@ class CodeIndex:
         wanted = None if among is None else _ascending(np.asarray(among, np.int64))
         with scans.turn():
             if wanted is None or len(wanted) > max(size, len(self) // SCANNED):
-                wanted = np.sort(self._scan(signs_of(rows, self.centre), size, wanted))
+                wanted = self._scan(signs_of(rows, self.centre), size, wanted)
             return self._best(unit[0], wanted, count)
 
     def _scan(self, query: Signs, size: int, wanted: Ids | None) -> Ids:

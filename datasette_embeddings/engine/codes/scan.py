@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..exact import Ids, runs
+from ..exact import Ids
 from .chunks import CHUNK, Chunk
 from .signs import Words
 
@@ -16,9 +16,10 @@ Distances = NDArray[np.uint8] | NDArray[np.uint16]
 Mask = NDArray[np.bool_]
 
 # docs/search-internals.md has the measurements of these.
-LEADING = 3  # words of each code that all are sifted by, or half of them where that is more: 192 bits fit a byte
-SIFTED = 16  # of so many codes one is compared in full, and at least twice what is wanted
+LEADING = 4  # words of each code that all are sifted by, or two thirds of them where that is more
+SIFTED = 48  # of so many codes one is compared in full, and at least twice what is wanted
 SAMPLED = 16  # of so many distances one is looked at to find the cut
+SMALL = 4  # words whose distance is kept in a byte: 255 and 256 bits that differ count as 254
 
 
 class Part(NamedTuple):
@@ -30,28 +31,31 @@ class Part(NamedTuple):
 
 
 def nearest_codes(query: Words, parts: Sequence[Part], count: int) -> Ids:
-    """The ids of about the `count` codes nearest to the query's (width, 1), nearest first, the lower id where equal.
+    """The ids of about the `count` codes nearest to the query's (width, 1), in the order of the parts and their slots;
+    of those that are equally near the first.
 
     All codes are compared by their leading words, and in full only those that are near by them. So that no code gets
     lost where all are compared in full (twice `count` or fewer), and next to none elsewhere.
     """
-    leading = max(LEADING, len(query) // 2)
-    ends = np.cumsum([part.chunk.used for part in parts], dtype=np.int64)
-    if not len(ends):
+    if not parts:
         return np.empty(0, np.int64)
-    distances = np.empty(ends[-1], np.uint8 if leading <= LEADING else np.uint16)
+    leading = max(LEADING, 2 * len(query) // 3)
+    ends = np.cumsum([part.chunk.used for part in parts], dtype=np.int64)
+    distances = np.empty(ends[-1], np.uint8 if leading <= SMALL else np.uint16)
+    pieces = [distances[end - part.chunk.used : end] for part, end in zip(parts, ends, strict=True)]
     compare = _Comparison(query[:leading])
-    for part, end in zip(parts, ends, strict=True):
-        compare(part, distances[end - part.chunk.used : end])
-    places = _near(distances, max(2 * count, len(distances) // SIFTED))
-    ids, totals = np.empty(len(places), np.int64), distances[places].astype(np.uint16)
-    for number, piece in runs(np.searchsorted(ends, places, side="right")):
-        first, chunk, _ = parts[number]
-        slots = places[piece] - (ends[number] - chunk.used)
-        ids[piece] = slots + first
-        rest = np.bitwise_count(chunk.words[leading:].take(slots, axis=1) ^ query[leading:])
-        totals[piece] += rest.sum(axis=0, dtype=np.uint16)
-    return ids[np.argsort(totals, kind="stable")[:count]]
+    for part, piece in zip(parts, pieces, strict=True):
+        compare(part, piece)
+    places = np.flatnonzero(distances <= _cut(distances, max(2 * count, len(distances) // SIFTED)))
+    bounds = np.searchsorted(places, ends)
+    ids, rest = [], []
+    for part, end, near in zip(parts, ends, np.split(places, bounds[:-1]), strict=True):
+        slots = near - (end - part.chunk.used)
+        ids.append(slots + part.first)
+        rest.append(part.chunk.words[leading:].take(slots, axis=1))
+    differing = np.bitwise_count(np.concatenate(rest, axis=1) ^ query[leading:])
+    totals = distances[places] + differing.sum(axis=0, dtype=np.uint16)
+    return np.concatenate(ids)[_smallest(totals, count)]
 
 
 class _Comparison:
@@ -75,32 +79,40 @@ class _Comparison:
 
 
 def _add(counts: NDArray[np.uint8], out: Distances) -> None:
-    if out.dtype == np.uint8:  # so few are added three times as fast one by one
-        out[:] = counts[0]
-        for row in counts[1:]:
-            np.add(out, row, out=out)
+    if len(counts) == SMALL:
+        np.add(counts[:2], counts[2:], out=counts[:2])
+        np.minimum(counts[0], 126, out=counts[0])  # of 128 bits, so that the sum is below _far()
+        np.add(counts[0], counts[1], out=out)
     else:
-        np.add.reduce(counts, axis=0, dtype=np.uint16, out=out)
+        np.add.reduce(counts, axis=0, dtype=out.dtype, out=out)
 
 
-def _near(distances: Distances, count: int) -> Ids:
-    """The places of about the `count` smallest distances, of at least half as many if there are, in order of place."""
+def _cut(distances: Distances, count: int) -> int:
+    """About the `count` smallest distances, at least half as many if there are, are no greater than this."""
+    farthest = _far(distances) - 1
     if count < len(distances):
         sample = distances[::SAMPLED]
-        places = _up_to(distances, _nth(sample, count * len(sample) // len(distances)))
-        if len(places) >= count // 2:
-            return places
-    return _up_to(distances, _nth(distances, min(count, len(distances)) - 1))
+        cut = min(_nth(sample, count * len(sample) // len(distances)), farthest)
+        if np.count_nonzero(distances <= cut) >= count // 2:
+            return cut
+    return min(_nth(distances, min(count, len(distances)) - 1), farthest)
+
+
+def _smallest(distances: Distances, count: int) -> NDArray[np.bool_]:
+    """Which are the `count` smallest; of equal ones the first."""
+    if count >= len(distances):
+        return np.ones(len(distances), np.bool_)
+    last = _nth(distances, count - 1)
+    smallest = distances < last
+    smallest[np.flatnonzero(distances == last)[: count - np.count_nonzero(smallest)]] = True
+    return smallest
 
 
 def _nth(distances: Distances, n: int) -> int:
-    return int(np.partition(distances, n)[n])
-
-
-def _up_to(distances: Distances, cut: int) -> Ids:
-    return np.flatnonzero(distances <= min(cut, _far(distances) - 1))
+    """The distance that n others are no greater than."""
+    return int(np.searchsorted(np.cumsum(np.bincount(distances)), n, side="right"))
 
 
 def _far(distances: Distances) -> int:
-    """Farther than any code: 192 bits differ at most where a byte counts them, 4,096 where two do."""
-    return int(np.iinfo(distances.dtype).max)
+    """Farther than any code that is to be found."""
+    return 255 if distances.dtype == np.uint8 else 65_535

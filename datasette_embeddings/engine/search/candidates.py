@@ -51,7 +51,7 @@ def scored(
         scores = cosines(query, [row[0] for row in rows])
         for row, score in zip(rows, scores.tolist(), strict=True):
             if score == score:  # not NaN
-                yield Candidate(row[1], tuple(row[4:]), row[2], row[3], score)
+                yield Candidate(row[1], row[4:], row[2], row[3], score)
 
 
 def in_order(candidates: Iterable[Candidate]) -> Iterator[Candidate]:

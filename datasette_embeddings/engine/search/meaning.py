@@ -182,9 +182,8 @@ class _Round:
 
     def _checked(self, k: int, certain: int) -> Iterator[tuple[Candidate, Key]]:
         """The candidates that stand the check, best first, each with its row's key."""
-        order = list(islice(in_order(self.scored.values()), certain))
-        for start in range(0, len(order), max(k, 1)):  # most stand it, so most searches check once
-            part = order[start : start + k]
+        order = islice(in_order(self.scored.values()), certain)
+        while part := list(islice(order, k)):  # most stand it, so most searches check once
             self._check(part)
             for found in part:
                 if (key := self.rows[found.key, found.row_hash]) is not None:
