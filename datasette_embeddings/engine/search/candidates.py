@@ -6,8 +6,8 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby, islice
-from operator import attrgetter
-from typing import NamedTuple
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,32 +33,39 @@ class Candidate(NamedTuple):
     score: float
 
 
+Scored = tuple[float, tuple[Any, ...]]  # a score, and what was read: a Candidate for each would take a millisecond
+
+
 def scored(
     conn: sqlite3.Connection,
     collection: Collection,
     source: SourceTable,
     query: NDArray[np.float64],
     vector_ids: Iterable[int],
-) -> Iterator[Candidate]:
-    """These vectors with their scores; a zero vector has none and is left out."""
+) -> dict[int, Scored]:
+    """These vectors with their scores, by vector id; a zero vector has none and is left out."""
     keys = ", ".join(quote(column.stored) for column in source.keys)
     sql = (
         f"select vector, vector_id, coalesce(row_hash, content_hash), chunk, {keys}"
         f" from {quote(collection.vector_table)} where vector_id in (select value from json_each(?))"
     )
+    found: dict[int, Scored] = {}
     for part in _parts(vector_ids):
         rows = conn.execute(sql, (json.dumps(part),)).fetchall()
-        scores = cosines(query, [row[0] for row in rows])
-        for row, score in zip(rows, scores.tolist(), strict=True):
-            if score == score:  # not NaN
-                yield Candidate(row[1], row[4:], row[2], row[3], score)
+        scores = cosines(query, [row[0] for row in rows]).tolist()
+        # NaN is not equal to itself
+        found.update((row[1], (score, row[1:])) for row, score in zip(rows, scores, strict=True) if score == score)
+    return found
 
 
-def in_order(candidates: Iterable[Candidate]) -> Iterator[Candidate]:
+def in_order(found: Iterable[Scored]) -> Iterator[Candidate]:
     """Best first, those of equal scores in order of their keys and chunks."""
-    score = attrgetter("score")
-    for _, equal in groupby(sorted(candidates, key=score, reverse=True), key=score):
-        tied = list(equal)  # seldom more than one
+    score = itemgetter(0)
+    for _, equal in groupby(sorted(found, key=score, reverse=True), key=score):
+        tied = [
+            Candidate(vector_id, tuple(key), row_hash, chunk, score)
+            for score, (vector_id, row_hash, chunk, *key) in equal
+        ]
         yield from (
             tied if len(tied) == 1 else sorted(tied, key=lambda found: (*sort_key(found.score, found.key), found.chunk))
         )

@@ -21,7 +21,7 @@ from ..vector_table import row_vectors
 from ..vectors import decode, mean_direction
 from .among import Among
 from .caches import Caches, Opener
-from .candidates import Candidate, current, found_chunks, in_order, scored
+from .candidates import Candidate, Scored, current, found_chunks, in_order, scored
 from .matches import FoundChunk, Key, Match, check_count
 from .views import View
 
@@ -91,7 +91,7 @@ class Searcher:
         true = self._true(stored.values())
         rows = {vector_id: key for key, vectors in stored.items() if vectors[0][0] in true for vector_id, _ in vectors}
         chunks: defaultdict[Key, list[Candidate]] = defaultdict(list)
-        for found in in_order(scored(self.conn, self.collection, self.source, decode(query), rows)):
+        for found in in_order(scored(self.conn, self.collection, self.source, decode(query), rows).values()):
             chunks[rows[found.vector_id]].append(found)
         return {match.key: match for match in self.matches({key: found[:1] for key, found in chunks.items()})}
 
@@ -145,7 +145,7 @@ class _Round:
     ) -> None:
         self.searcher, self.query, self.k = searcher, query, k
         self.among, self.leave_out = among, leave_out
-        self.scored: dict[int, Candidate] = {}
+        self.scored: dict[int, Scored] = {}
         # Of those that were checked, by stored key and hash; None where the row is another by now.
         self.rows: dict[tuple[Key, bytes], Key | None] = {}
 
@@ -169,8 +169,7 @@ class _Round:
     def _score(self, vector_ids: list[int]) -> None:
         wanted = [place for place in vector_ids if place not in self.scored and place not in self.leave_out]
         searcher = self.searcher
-        for candidate in scored(searcher.conn, searcher.collection, searcher.source, self.query, wanted):
-            self.scored[candidate.vector_id] = candidate
+        self.scored.update(scored(searcher.conn, searcher.collection, searcher.source, self.query, wanted))
 
     def _best(self, k: int, certain: int) -> list[Match]:
         chunks: dict[Key, list[Candidate]] = {}
