@@ -36,11 +36,11 @@ API_KEYS = ("name", "id", "aliases", "task", "truncate_dim")
 SETTINGS = ("name", "path", "device", "dtype", "truncate_dim", "trust_remote_code")  # of sentence-transformers' plugin
 LOCAL_KEYS = ("id", "aliases", "task", *SETTINGS)
 CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    **dict.fromkeys(("id", "name", "path", "device"), ("a text", lambda v: isinstance(v, str) and v != "")),
+    **dict.fromkeys(("id", "name", "path", "device"), PluginConfiguration.TEXT),
     "task": ("a text", lambda v: isinstance(v, str)),
-    "aliases": ("a list of texts", lambda v: isinstance(v, list) and all(isinstance(alias, str) for alias in v)),
+    "aliases": PluginConfiguration.TEXTS,
     "dtype": ("float32, bfloat16 or float16", lambda v: v in ("float32", "bfloat16", "float16")),
-    "truncate_dim": ("a whole number above 0", lambda v: type(v) is int and v > 0),
+    "truncate_dim": PluginConfiguration.COUNT,
     "trust_remote_code": ("true or false", lambda v: isinstance(v, bool)),
 }
 

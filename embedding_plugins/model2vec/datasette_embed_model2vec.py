@@ -24,9 +24,9 @@ WORDLLAMA = "wordllama/l2_supercat_256"
 TOKENIZERS = ("tokenizer.json", "0_StaticEmbedding/tokenizer.json")  # as model2vec and sentence-transformers save them
 
 CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    **dict.fromkeys(("id", "name", "path"), ("a text", lambda v: isinstance(v, str) and v != "")),
-    "aliases": ("a list of texts", lambda v: isinstance(v, list) and all(isinstance(alias, str) for alias in v)),
-    "truncate_dim": ("a whole number above 0", lambda v: type(v) is int and v > 0),
+    **dict.fromkeys(("id", "name", "path"), PluginConfiguration.TEXT),
+    "aliases": PluginConfiguration.TEXTS,
+    "truncate_dim": PluginConfiguration.COUNT,
 }
 
 

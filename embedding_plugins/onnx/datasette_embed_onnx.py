@@ -29,14 +29,10 @@ UNLIMITED = 10**9  # tokens; transformers writes 10**30
 POOLINGS = ("mean", "cls", "max", "lasttoken")
 
 CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    **dict.fromkeys(
-        ("id", "path", "file", "query_prompt", "document_prompt"), ("a text", lambda v: isinstance(v, str))
-    ),
-    **dict.fromkeys(
-        ("aliases", "providers"),
-        ("a list of texts", lambda v: isinstance(v, list) and all(isinstance(part, str) for part in v)),
-    ),
-    **dict.fromkeys(("threads", "truncate_dim"), ("a whole number above 0", lambda v: type(v) is int and v > 0)),
+    **dict.fromkeys(("id", "path", "file"), PluginConfiguration.TEXT),
+    **dict.fromkeys(("query_prompt", "document_prompt"), ("a text", lambda v: isinstance(v, str))),
+    **dict.fromkeys(("aliases", "providers"), PluginConfiguration.TEXTS),
+    **dict.fromkeys(("threads", "truncate_dim"), PluginConfiguration.COUNT),
 }
 
 

@@ -28,12 +28,12 @@ HUB_TIMEOUT = 5  # seconds; the hub's own client retries each of a model's files
 MEASURED = 2000  # characters; enough to tell how long a content is for its neighbours in a batch
 
 CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    **dict.fromkeys(("id", "name", "path", "device"), ("a text", lambda v: isinstance(v, str) and v != "")),
+    **dict.fromkeys(("id", "name", "path", "device"), PluginConfiguration.TEXT),
     **dict.fromkeys(("query_prompt", "document_prompt"), ("a text", lambda v: isinstance(v, str))),
-    "aliases": ("a list of texts", lambda v: isinstance(v, list) and all(isinstance(alias, str) for alias in v)),
+    "aliases": PluginConfiguration.TEXTS,
     "dtype": ("auto, float32, bfloat16 or float16", lambda v: v in ("auto", "float32", "bfloat16", "float16")),
     "backend": ("torch, onnx or openvino", lambda v: v in ("torch", "onnx", "openvino")),
-    "truncate_dim": ("a whole number above 0", lambda v: type(v) is int and v > 0),
+    "truncate_dim": PluginConfiguration.COUNT,
     "trust_remote_code": ("true or false", lambda v: isinstance(v, bool)),
 }
 MINILM_KEYS = ("path", "device", "dtype", "backend")
