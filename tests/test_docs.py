@@ -129,11 +129,12 @@ async def test_sql_gives_what_the_page_says(embedded_notes):
 
 
 @pytest.mark.parametrize("embedded", [embed, embed_and_follow])
-def test_the_removal_in_plain_sql_removes_everything(notes, embedded):
-    """The SQL of docs/storage.md leaves the file as it was, without the plugin, followed or not."""
+@pytest.mark.parametrize("key", ["integer", "text"])
+def test_the_removal_in_plain_sql_removes_everything(notes, embedded, key):
+    """The SQL of docs/storage.md leaves the file as it was, without the plugin, followed or not, whatever the key."""
     with closing(sqlite3.connect(notes)) as conn:
         conn.execute("drop table notes")
-        conn.execute("create table notes (id integer primary key, title text unique, body text)")
+        conn.execute(f"create table notes (id {key} primary key, title text unique, body text)")
         before = conn.execute("select name, sql from sqlite_master").fetchall()
     embedded(notes, "notes", ["title", "body"], WordLengths())
     (removal,) = (sql for sql in bodies("storage.md", "sql") if "drop table" in sql)
