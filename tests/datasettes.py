@@ -35,6 +35,23 @@ def build(*paths, config=None, root=True, **options):
     return datasette
 
 
+def registered(plugin, config=None):
+    """What a model plugin's module registers under this configuration of it, by id, as (model, aliases)."""
+
+    class FakeDatasette:
+        def plugin_config(self, name):
+            return config if name == plugin.PLUGIN else None
+
+    models = {}
+
+    def register(model, aliases=()):
+        assert model.model_id not in models
+        models[model.model_id] = (model, aliases)
+
+    plugin.register_embedding_models(register=register, datasette=FakeDatasette())
+    return models
+
+
 def close(datasette):
     """Release the connections, which 0.65 cannot do by itself."""
     if hasattr(datasette, "close"):

@@ -4,7 +4,9 @@ import io
 import os
 import subprocess
 import sys
+from functools import partial
 
+import datasettes
 import pytest
 from datasette_embed_sentence_transformers import ConfiguredModel, Settings
 
@@ -16,21 +18,7 @@ np = pytest.importorskip("numpy")
 
 LARGE = "sentence-transformers/clip-ViT-L-14"
 
-
-def registered(config):
-    """What the plugin registers under this configuration, by id, as (model, aliases)."""
-
-    class FakeDatasette:
-        def plugin_config(self, name):
-            return config if name == "datasette-embed-clip" else None
-
-    models = {}
-
-    def register(model, aliases=()):
-        models[model.model_id] = (model, aliases)
-
-    plugin.register_embedding_models(register=register, datasette=FakeDatasette())
-    return models
+registered = partial(datasettes.registered, plugin)
 
 
 def test_without_a_configuration():

@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+from functools import partial
 
+import datasettes
 import pytest
 
 import datasette_embed_jina as plugin
@@ -12,22 +14,7 @@ from datasette_embeddings import EmbedError
 
 API_V3 = "jina-api/jina-embeddings-v3"
 
-
-def registered(config):
-    """What the plugin registers under this configuration, by id, as (model, aliases)."""
-
-    class FakeDatasette:
-        def plugin_config(self, name):
-            return config if name == "datasette-embed-jina" else None
-
-    models = {}
-
-    def register(model, aliases=()):
-        assert model.model_id not in models
-        models[model.model_id] = (model, aliases)
-
-    plugin.register_embedding_models(register=register, datasette=FakeDatasette())
-    return models
+registered = partial(datasettes.registered, plugin)
 
 
 def test_without_a_configuration():

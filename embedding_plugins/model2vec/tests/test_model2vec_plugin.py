@@ -2,8 +2,10 @@
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
+import datasettes
 import pytest
 
 import datasette_embed_model2vec as plugin
@@ -16,21 +18,7 @@ wordllama_installed = pytest.mark.skipif(
 )
 TEXTS = ["The weather is lovely today.", "It's so sunny outside!", "He drove to the stadium.", "", "東京 🎈"]
 
-
-def registered(config):
-    """What the plugin registers under this configuration, by id, as (model, aliases)."""
-
-    class FakeDatasette:
-        def plugin_config(self, name):
-            return config if name == "datasette-embed-model2vec" else None
-
-    models = {}
-
-    def register(model, aliases=()):
-        models[model.model_id] = (model, aliases)
-
-    plugin.register_embedding_models(register=register, datasette=FakeDatasette())
-    return models
+registered = partial(datasettes.registered, plugin)
 
 
 @pytest.fixture

@@ -3,7 +3,9 @@
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 
+import datasettes
 import pytest
 
 import datasette_embed_onnx as plugin
@@ -17,21 +19,7 @@ TRANSFORMER, POOLING, NORMALIZE, DENSE = (
     {"type": f"sentence_transformers.models.{kind}"} for kind in ("Transformer", "Pooling", "Normalize", "Dense")
 )
 
-
-def registered(config):
-    """What the plugin registers under this configuration, by id, as (model, aliases)."""
-
-    class FakeDatasette:
-        def plugin_config(self, name):
-            return config if name == "datasette-embed-onnx" else None
-
-    models = {}
-
-    def register(model, aliases=()):
-        models[model.model_id] = (model, aliases)
-
-    plugin.register_embedding_models(register=register, datasette=FakeDatasette())
-    return models
+registered = partial(datasettes.registered, plugin)
 
 
 @pytest.mark.parametrize(

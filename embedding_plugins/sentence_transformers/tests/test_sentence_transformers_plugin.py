@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+from functools import partial
 
+import datasettes
 import pytest
 
 import datasette_embed_sentence_transformers as plugin
@@ -24,20 +26,7 @@ def cosines(left, right):
     return (left * right).sum(1) / np.linalg.norm(left, axis=1) / np.linalg.norm(right, axis=1)
 
 
-def registered(config):
-    """What the plugin registers under this configuration, by id, as (model, aliases)."""
-
-    class FakeDatasette:
-        def plugin_config(self, name):
-            return config if name == "datasette-embed-sentence-transformers" else None
-
-    models = {}
-
-    def register(model, aliases=()):
-        models[model.model_id] = (model, aliases)
-
-    plugin.register_embedding_models(register=register, datasette=FakeDatasette())
-    return models
+registered = partial(datasettes.registered, plugin)
 
 
 @pytest.fixture(scope="session")
