@@ -443,7 +443,8 @@ async def test_an_immutable_database(make_datasette, notes, embed):
 async def test_a_database_in_memory(make_datasette):
     """A named database in memory is searched as a file is, and shown by the query page too."""
     datasette = make_datasette(models=[Numbers()])
-    database = datasette.add_memory_database("data")
+    name = "searched_in_memory"  # no other test's: all of this process would see the same one
+    database = datasette.add_memory_database(name)
 
     def fill(conn):
         with conn:
@@ -453,8 +454,8 @@ async def test_a_database_in_memory(make_datasette):
             embed_within(conn)
 
     await database.execute_write_fn(fill)
-    assert keys(await get_json(datasette, SIMILAR + ".json?q=[0,1]")) == [2, 1]
-    page = await get(datasette, SIMILAR + "?row=1&id__gt=0")
+    assert keys(await get_json(datasette, f"/{name}/notes/-/similar.json?q=[0,1]")) == [2, 1]
+    page = await get(datasette, f"/{name}/notes/-/similar?row=1&id__gt=0")
     assert (page.status_code, "View and edit SQL" in page.text) == (200, True)
 
 
