@@ -27,7 +27,7 @@ def peers(model: EmbeddingModel, path: Path, contents: list[str]) -> Peers:
 
 def kind_of(model: EmbeddingModel) -> str:
     """The dtype of a PyTorch model, to be printed after its name."""
-    parameters = getattr(getattr(model, "_model", None), "parameters", None)
+    parameters = getattr(getattr(model, "library", None), "parameters", None)
     return f", {next(parameters()).dtype}" if parameters else ""
 
 
@@ -38,7 +38,7 @@ def sentence_transformers(model: EmbeddingModel, path: Path, contents: list[str]
 
     peer = llm_sentence_transformers.SentenceTransformerModel("peer", str(model._source()), False)
     peer.embed("load")
-    bare = SentenceTransformer(model._source(), model_kwargs={"dtype": next(model._model.parameters()).dtype})
+    bare = SentenceTransformer(model._source(), model_kwargs={"dtype": next(model.library.parameters()).dtype})
     return {
         "llm embed-multi": Contestant(lambda: embed_multi(path, peer), lambda: delete_llm(path)),
         "bare encode()": Contestant(lambda: bare.encode(contents, show_progress_bar=False)),

@@ -50,6 +50,16 @@ def test_embedding_is_measured():
 
 
 @pytest.mark.minilm
+@pytest.mark.skipif(not find_spec("llm_sentence_transformers"), reason="llm-sentence-transformers is compared with")
+def test_embedding_by_minilm_is_measured():
+    """It compares MiniLM's job with LLM's and with the library's own encode()."""
+    printed = run("embed.py", "--rows", 20, "--rounds", 1)
+    assert "20 rows" in printed
+    for name in ("datasette-embed", "llm embed-multi", "bare encode()"):
+        assert printed.count(name) == 2
+
+
+@pytest.mark.minilm
 def test_the_quality_is_measured(tmp_path):
     """bench/quality.py gives 1.0 to three ways of searching that all put the right text first."""
     texts = {"1": "A recipe for bread with rye flour", "2": "The orbit of Mars around the sun"}
