@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -158,13 +158,18 @@ class Batch:
             return embedded
         return embedded + self.completes.walked - sum(len(alike.rows) for alike in self.completes.waiting.values())
 
-    def only(self, done: Container[bytes]) -> Batch:
-        """The batch without the rows of which a content is not done; without any of them it completes nothing."""
-        rows: list[Alike] = []
-        unfinished: list[Alike] = []
+    def parted(self, done: Mapping[bytes, object]) -> tuple[list[Alike], list[Alike]]:
+        """Its rows whose contents are all done, and the others."""
+        whole: list[Alike] = []
+        others: list[Alike] = []
         for alike in self.rows:
-            (rows if all(content_hash in done for content_hash in alike.unknown) else unfinished).append(alike)
-        return Batch(self.contents, tuple(rows), (*unfinished, *self.unfinished)) if unfinished else self
+            (whole if alike.unknown.keys() <= done.keys() else others).append(alike)
+        return whole, others
+
+    def only(self, done: Mapping[bytes, object]) -> Batch:
+        """The batch without the rows of which a content is not done; without any of them it completes nothing."""
+        whole, others = self.parted(done)
+        return Batch(self.contents, tuple(whole), (*others, *self.unfinished)) if others else self
 
 
 def stored(row: Row, place: Place, vector: bytes, number: int = 0) -> StoredVector:

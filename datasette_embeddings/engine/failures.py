@@ -14,6 +14,7 @@ from .transactions import transaction
 # Seconds until the second, the third and the fourth attempt at one content; a fifth is made only if somebody asks, so
 # that what fails for ever is not paid for, or worked at, for ever.
 PAUSES = (600.0, 7_200.0, 86_400.0)
+POSTPONED = "(retry_at is null or retry_at > ?)"  # SQL of _embed_errors: at a moment, not due yet, or only if asked
 
 
 def keep(conn: sqlite3.Connection, collection_id: int, job_id: int, failures: Iterable[Failure]) -> None:
@@ -48,7 +49,7 @@ def postpones(conn: sqlite3.Connection, collection_id: int) -> Callable[[Row], b
     def is_postponed(row: Row) -> bool:
         found = conn.execute(
             "select 1 from _embed_errors where collection_id = ? and position = ? and row_key = ? and content_hash = ?"
-            " and (retry_at is null or retry_at > ?)",
+            f" and {POSTPONED}",
             (collection_id, key_json(row.position), key_json(row.key), row.content_hash, moment),
         )
         return found.fetchone() is not None

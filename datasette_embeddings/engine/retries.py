@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from . import jobs
 from .collections import Collection
 from .errors import Conflict
-from .failures import ask_again
+from .failures import POSTPONED, ask_again
 from .rows import Key, Position, key_from_json
 from .schema import has_schema
 from .transactions import transaction
@@ -53,7 +53,7 @@ def postponed_contents(conn: sqlite3.Connection, collection: Collection) -> set[
     """The hashes of the contents that such a pass would leave alone, because they failed and are not due."""
     if _wants_all(conn, collection):
         return set()
-    sql = "select content_hash from _embed_errors where collection_id = ? and (retry_at is null or retry_at > ?)"
+    sql = f"select content_hash from _embed_errors where collection_id = ? and {POSTPONED}"
     return {content_hash for (content_hash,) in conn.execute(sql, (collection.id, time.time())) if content_hash}
 
 

@@ -66,10 +66,7 @@ def save(
     """
     rest = batch.completes or Stretch()
     vectors = {content_hash: outcome for content_hash, outcome in outcomes.items() if isinstance(outcome, bytes)}
-    made: list[Alike] = []
-    others: list[Alike] = []
-    for alike in batch.rows:
-        (made if alike.unknown.keys() <= vectors.keys() else others).append(alike)
+    made, others = batch.parted(vectors)
     failures = [*rest.failures, *(failure for alike in others for failure in _failures(alike, outcomes))]
     with transaction(conn):
         if not claim.source.stable and schema_version(conn) != claim.schema_version:
@@ -95,10 +92,7 @@ def save(
             tokens=tokens,
         )
         if batch.completes:
-            # Who dies within the next stretch leaves counts beyond the position; who goes on begins with these.
-            counts = jobs.counts(jobs.get_job(conn, claim.job_id))
-            jobs.move(conn, claim.job_id, position_json(batch.completes.position, claim.schema_version, counts))
-            _settle(conn, claim, batch.completes)
+            _complete(conn, claim, batch.completes)
 
 
 def keep_vectors(
@@ -111,8 +105,14 @@ def keep_vectors(
     _changed(conn, collection, written, surplus)
 
 
-def _settle(conn: sqlite3.Connection, claim: Claim, stretch: Stretch) -> None:
-    """What was listed for the stretch is dealt with, and what failed before and no longer does is no failure."""
+def _complete(conn: sqlite3.Connection, claim: Claim, stretch: Stretch) -> None:
+    """Move the job's position to the stretch's end; what was listed for it is dealt with.
+
+    What failed before and no longer does is no failure any more.
+    """
+    # Who dies within the next stretch leaves counts beyond the position; who goes on begins with these.
+    counts = jobs.counts(jobs.get_job(conn, claim.job_id))
+    jobs.move(conn, claim.job_id, position_json(stretch.position, claim.schema_version, counts))
     if claim.listing and stretch.position:
         forget_settled(conn, claim.collection_id, claim.job_id, stretch.listed)
         claim.listing.settle(conn, stretch.after, stretch.position)

@@ -70,7 +70,7 @@ class _Comparison:
         """Write the (used,) distances of a part's codes; of hidden ones the farthest there is."""
         used = part.chunk.used
         differing, counts = self._differing[:, :used], self._counts[:, :used]
-        # Each call lets go of the interpreter's lock, for a tenth of a millisecond at a time.
+        # Each call lets go of the interpreter's lock, for some tenths of a millisecond at a time.
         np.bitwise_xor(part.chunk.words[: len(self.query), :used], self.query, out=differing)
         np.bitwise_count(differing, out=counts)
         _add(counts, distances)
