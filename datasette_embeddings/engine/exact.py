@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-
-from .errors import VectorError
 
 Floats = NDArray[np.float32]
 Ids = NDArray[np.int64]
@@ -19,6 +17,7 @@ BLOCK = 1024  # neighbouring vector ids that are replaced together when one of t
 # Numbers in one product. OpenBLAS splits a longer one over threads that spin for each other: on a busy machine that
 # makes 1 ms into 40 ms or more (docs/search-internals.md).
 PRODUCT = 2**18
+SCORED = 160  # vectors that `cosines` takes at a time: their float64 fit the processor's cache
 
 
 class Rows(NamedTuple):
@@ -75,21 +74,23 @@ class ExactIndex:
         return ids[_certain(scores, k, dimensions=unit.shape[1])]
 
 
-def cosines(query: NDArray[np.floating], blobs: Sequence[bytes]) -> NDArray[np.float64]:
-    """The cosines, as float64 (n,), of a (dimensions,) query with n stored vectors; NaN where either is zero.
+def cosines(query: NDArray[np.floating], vectors: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The cosines, as float64 (n,), of a (dimensions,) query with (n, dimensions) vectors; NaN where either is zero.
 
-    The same vector gets the same score to the last bit whatever else is in the list, so that ties stay ties.
-    VectorError where a BLOB has another length than the query.
+    The same vector gets the same score to the last bit whatever else is among them, so that ties stay ties.
     """
     wanted = np.asarray(query, dtype=np.float64)
     wanted = wanted / (np.abs(wanted).max(initial=0) or 1)  # a query in float64 may have squares that overflow it
-    size = len(wanted)
-    if other := next((blob for blob in blobs if len(blob) != 4 * size), None):
-        raise VectorError(f"Vectors of different lengths cannot be compared: {size} and {len(other) // 4} dimensions")
-    rows = np.frombuffer(b"".join(blobs), dtype="<f4").reshape(len(blobs), size).astype(np.float64)
-    # Sums and no matrix product: BLAS adds a row up in another order according to where it stands.
-    dots = (rows * wanted).sum(axis=1)
-    lengths = np.sqrt((rows * rows).sum(axis=1)) * np.sqrt((wanted * wanted).sum())
+    dots, squares = np.empty((2, len(vectors)))
+    rows, terms = np.empty((2, min(len(vectors), SCORED), len(wanted)))
+    for start in range(0, len(vectors), SCORED):
+        part = slice(start, start + SCORED)
+        count = len(vectors[part])
+        rows[:count] = vectors[part]
+        # Sums and no matrix product: BLAS adds a row up in another order according to where it stands.
+        np.multiply(rows[:count], wanted, out=terms[:count]).sum(axis=1, out=dots[part])
+        np.multiply(rows[:count], rows[:count], out=terms[:count]).sum(axis=1, out=squares[part])
+    lengths = np.sqrt(squares) * np.sqrt((wanted * wanted).sum())
     with np.errstate(invalid="ignore"):  # 0 / 0 is the NaN that is promised
         return np.asarray(np.clip(dots / lengths, -1.0, 1.0))
 

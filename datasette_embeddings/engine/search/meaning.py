@@ -91,7 +91,8 @@ class Searcher:
         true = self._true(stored.values())
         rows = {vector_id: key for key, vectors in stored.items() if vectors[0][0] in true for vector_id, _ in vectors}
         chunks: defaultdict[Key, list[Candidate]] = defaultdict(list)
-        for found in in_order(scored(self.conn, self.collection, self.source, decode(query), rows).values()):
+        scores = scored(self.conn, self.collection, decode(query), rows)
+        for found in in_order(self.conn, self.collection, self.source, scores, len(scores)):
             chunks[rows[found.vector_id]].append(found)
         return {match.key: match for match in self.matches({key: found[:1] for key, found in chunks.items()})}
 
@@ -106,16 +107,16 @@ class Searcher:
             for key, found in listed.items()
         ]
 
-    def _stored(self, key: Key) -> list[tuple[int, bytes]]:
-        """The ids of the row's vectors, each with the hash of the content that the row had."""
+    def _stored(self, key: Key) -> list[tuple[int, str]]:
+        """The ids of the row's vectors, each with the hash of the content that the row had, in hexadecimal."""
         where = " and ".join(f"{quote(column.stored)} = ?" for column in self.source.keys)
         sql = (
-            "select vector_id, coalesce(row_hash, content_hash)"
+            "select vector_id, hex(coalesce(row_hash, content_hash))"
             f" from {quote(self.collection.vector_table)} where {where} order by chunk"
         )
         return self.conn.execute(sql, key).fetchall()
 
-    def _true(self, rows: Iterable[Sequence[tuple[int, bytes]]]) -> dict[int, Key]:
+    def _true(self, rows: Iterable[Sequence[tuple[int, str]]]) -> dict[int, Key]:
         """Those rows of which _stored() is true, by the id of their first vector."""
         return current(self.conn, self.collection, self.source, dict(vectors[0] for vectors in rows))
 
@@ -147,7 +148,7 @@ class _Round:
         self.among, self.leave_out = among, leave_out
         self.scored: dict[int, Scored] = {}
         # Of those that were checked, by stored key and hash; None where the row is another by now.
-        self.rows: dict[tuple[Key, bytes], Key | None] = {}
+        self.rows: dict[tuple[Key, str], Key | None] = {}
 
     def matches(self) -> list[Match]:
         """The best k whose rows still say what was embedded."""
@@ -169,7 +170,7 @@ class _Round:
     def _score(self, vector_ids: list[int]) -> None:
         wanted = [place for place in vector_ids if place not in self.scored and place not in self.leave_out]
         searcher = self.searcher
-        self.scored.update(scored(searcher.conn, searcher.collection, searcher.source, self.query, wanted))
+        self.scored.update(scored(searcher.conn, searcher.collection, self.query, wanted))
 
     def _best(self, k: int, certain: int) -> list[Match]:
         chunks: dict[Key, list[Candidate]] = {}
@@ -181,7 +182,9 @@ class _Round:
 
     def _checked(self, k: int, certain: int) -> Iterator[tuple[Candidate, Key]]:
         """The candidates that stand the check, best first, each with its row's key."""
-        order = islice(in_order(self.scored.values()), certain)
+        searcher = self.searcher
+        ordered = in_order(searcher.conn, searcher.collection, searcher.source, self.scored, k)
+        order = islice(ordered, certain)
         while part := list(islice(order, k)):  # most stand it, so most searches check once
             self._check(part)
             for found in part:
