@@ -77,7 +77,7 @@ def test_the_scan_is_a_sort_by_bits(collection, size):
         return
     centre = np.zeros(vectors.shape[1], np.float32)
     codes = CodeIndex.from_vectors(centre, [(ids, vectors)])
-    pool = codes._scan(signs_of(query[None, :], centre), size, None)
+    pool = nearest_codes(signs_of(query[None, :], centre).words, codes._parts(None), size)
     assert pool.tolist() == sorted(by_bits(ids, vectors, query, centre, size))
 
 
@@ -112,7 +112,7 @@ def test_a_narrow_filter_is_not_scanned(monkeypatch):
     rng = np.random.default_rng(3)
     vectors, query = rng.standard_normal((2 * SLOTS, 70)), rng.standard_normal(70)
     codes = CodeIndex.from_vectors(np.zeros(70, np.float32), [(np.arange(2 * SLOTS), vectors)])
-    monkeypatch.setattr(CodeIndex, "_scan", None)
+    monkeypatch.setattr(index, "nearest_codes", None)
     few = np.arange(0, 2 * SLOTS, index.SCANNED)
     assert sorted(codes.nearest(query, len(few), few).tolist()) == few.tolist()
     assert len(codes.nearest(query, 5, few)) == 5

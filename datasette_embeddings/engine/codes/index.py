@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from ..exact import Floats, Ids, runs, unit_rows
 from .chunks import CHUNK, CHUNK_BLOCKS, Chunk, Draft
-from .scan import Mask, Part, nearest_codes
+from .process import scan_process
+from .scan import STEP, Mask, Part, nearest_codes
 from .signs import Signs, estimates, signs_of, width_of
 from .turns import scans
 
@@ -71,34 +72,44 @@ class CodeIndex:
         `among`: only these vector ids, in any order; where they are no more than `count`, all that have a code come
         back. Nothing is near a zero vector, nor is a zero vector near anything.
         """
-        rows = np.asarray(query)[None, :]
+        query = np.asarray(query)
+        among = None if among is None else np.asarray(among, np.int64)
+        found = scan_process.nearest(self.chunks, self.centre, query, count, among)
+        if found is None:
+            with scans.turn() as alone:
+                if not alone:
+                    scan_process.met(self.chunks)
+                found = self.search(query, count, among, step=STEP if alone else CHUNK)
+        return found
+
+    def search(self, query: NDArray[np.floating], count: int, among: Ids | None, step: int = STEP) -> Ids:
+        """What `nearest` gives, found in this process and without waiting for a turn, `step` codes at a time."""
+        rows = query[None, :]
         unit, has_direction = unit_rows(rows)
         if not has_direction[0] or count < 1:
             return np.empty(0, np.int64)
         size = max(POOL, 4 * count)
-        wanted = None if among is None else _ascending(np.asarray(among, np.int64))
-        with scans.turn():
-            if wanted is None or len(wanted) > max(size, len(self) // SCANNED):
-                wanted = self._scan(signs_of(rows, self.centre), size, wanted)
-            return self._best(unit[0], wanted, count)
+        wanted = None if among is None else _ascending(among)
+        if wanted is None or len(wanted) > max(size, len(self) // SCANNED):
+            wanted = nearest_codes(signs_of(rows, self.centre).words, self._parts(wanted), size, step)
+        return self._best(unit[0], wanted, count)
 
-    def _scan(self, query: Signs, size: int, wanted: Ids | None) -> Ids:
+    def _parts(self, wanted: Ids | None) -> list[Part]:
+        """What a scan goes over: all slots, or those of these ascending ids."""
         if wanted is None:
-            parts = [Part(number * CHUNK, chunk, chunk.holes) for number, chunk in self.chunks.items()]
-        else:
-            parts = [
-                Part(number * CHUNK, chunk, _all_but(chunk, wanted[part] - number * CHUNK))
-                for number, part in runs(wanted // CHUNK)
-                if (chunk := self.chunks.get(number))
-            ]
-        return nearest_codes(query.words, parts, size)
+            return [Part(number * CHUNK, chunk, chunk.holes) for number, chunk in self.chunks.items()]
+        return [
+            Part(number * CHUNK, chunk, _all_but(chunk, wanted[part] - number * CHUNK))
+            for number, part in runs(wanted // CHUNK)
+            if (chunk := self.chunks.get(number))
+        ]
 
     def _best(self, unit: Floats, ids: Ids, count: int) -> Ids:
         codes = self._codes_of(ids)
         scores = estimates(unit, self.centre, codes)
         present = ~np.isnan(scores)
         ids, scores = ids[present], scores[present]
-        return ids[np.argsort(-scores, kind="stable")[:count]]
+        return ids[_largest(scores, count)]
 
     def _codes_of(self, ids: Ids) -> Signs:
         words = np.zeros((width_of(len(self.centre)), len(ids)), np.uint64)
@@ -108,6 +119,14 @@ class CodeIndex:
                 slots = ids[part] - number * CHUNK
                 words[:, part], lean[part] = chunk.words[:, slots], chunk.lean[slots]
         return Signs(words, lean)
+
+
+def _largest(scores: Floats, count: int) -> NDArray[np.intp]:
+    """Where the `count` largest are, the largest first; of equal ones the first."""
+    near = np.arange(len(scores))
+    if count < len(scores):
+        near = np.flatnonzero(scores >= np.partition(scores, len(scores) - count)[len(scores) - count])
+    return near[np.argsort(-scores[near], kind="stable")[:count]]
 
 
 def _ascending(ids: Ids) -> Ids:

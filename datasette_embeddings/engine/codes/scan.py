@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..exact import Ids
-from .chunks import CHUNK, Chunk
+from .chunks import Chunk
 from .signs import Words
 
 Distances = NDArray[np.uint8] | NDArray[np.uint16]
@@ -19,6 +19,7 @@ Mask = NDArray[np.bool_]
 LEADING = 4  # words of each code that all are sifted by, or two thirds of them where that is more
 SIFTED = 48  # of so many codes one is compared in full, and at least twice what is wanted
 SAMPLED = 16  # of so many distances one is looked at to find the cut
+STEP = 16_384  # codes compared at a time: they fit the processor's cache; more where threads wait for each other
 SMALL = 4  # words whose distance is kept in a byte: 255 and 256 bits that differ count as 254
 
 
@@ -30,12 +31,12 @@ class Part(NamedTuple):
     hidden: Mask | None  # (used,): slots to leave out
 
 
-def nearest_codes(query: Words, parts: Sequence[Part], count: int) -> Ids:
+def nearest_codes(query: Words, parts: Sequence[Part], count: int, step: int = STEP) -> Ids:
     """The ids of about the `count` codes nearest to the query's (width, 1), in the order of the parts and their slots;
     of those that are equally near the first.
 
-    All codes are compared by their leading words, and in full only those that are near by them. So that no code gets
-    lost where all are compared in full (twice `count` or fewer), and next to none elsewhere.
+    All codes are compared by their leading words, `step` at a time, and in full only those that are near by them. So
+    that no code gets lost where all are compared in full (twice `count` or fewer), and next to none elsewhere.
     """
     if not parts:
         return np.empty(0, np.int64)
@@ -43,7 +44,7 @@ def nearest_codes(query: Words, parts: Sequence[Part], count: int) -> Ids:
     ends = np.cumsum([part.chunk.used for part in parts], dtype=np.int64)
     distances = np.empty(ends[-1], np.uint8 if leading <= SMALL else np.uint16)
     pieces = [distances[end - part.chunk.used : end] for part, end in zip(parts, ends, strict=True)]
-    compare = _Comparison(query[:leading])
+    compare = _Comparison(query[:leading], step)
     for part, piece in zip(parts, pieces, strict=True):
         compare(part, piece)
     places = np.flatnonzero(distances <= _cut(distances, max(2 * count, len(distances) // SIFTED)))
@@ -61,30 +62,35 @@ def nearest_codes(query: Words, parts: Sequence[Part], count: int) -> Ids:
 class _Comparison:
     """Compares codes with a query by its words. The buffers are made once: new ones cost more than the work in them."""
 
-    def __init__(self, query: Words) -> None:
-        self.query = query
-        self._differing = np.empty((len(query), CHUNK), np.uint64)
-        self._counts = np.empty((len(query), CHUNK), np.uint8)
+    def __init__(self, query: Words, step: int) -> None:
+        self.query, self.step = query, step
+        self._differing = np.empty((len(query), step), np.uint64)
+        self._counts = np.empty((len(query), step), np.uint8)
+        self._most = np.full(step, 126, np.uint8)  # an array: numpy compares with a single number ten times as slowly
 
     def __call__(self, part: Part, distances: Distances) -> None:
         """Write the (used,) distances of a part's codes; of hidden ones the farthest there is."""
-        used = part.chunk.used
-        differing, counts = self._differing[:, :used], self._counts[:, :used]
-        # Each call lets go of the interpreter's lock, for some tenths of a millisecond at a time.
-        np.bitwise_xor(part.chunk.words[: len(self.query), :used], self.query, out=differing)
-        np.bitwise_count(differing, out=counts)
-        _add(counts, distances)
+        for start in range(0, part.chunk.used, self.step):
+            end = min(start + self.step, part.chunk.used)
+            self._compare(part.chunk.words[: len(self.query), start:end], distances[start:end])
         if part.hidden is not None:
             np.copyto(distances, _far(distances), where=part.hidden)
 
+    def _compare(self, words: Words, distances: Distances) -> None:
+        differing, counts = self._differing[:, : len(distances)], self._counts[:, : len(distances)]
+        # Each call lets go of the interpreter's lock, and then has to wait for it.
+        np.bitwise_xor(words, self.query, out=differing)
+        np.bitwise_count(differing, out=counts)
+        self._add(counts, distances)
 
-def _add(counts: NDArray[np.uint8], out: Distances) -> None:
-    if len(counts) == SMALL:
-        np.add(counts[:2], counts[2:], out=counts[:2])
-        np.minimum(counts[0], 126, out=counts[0])  # of 128 bits, so that the sum is below _far()
-        np.add(counts[0], counts[1], out=out)
-    else:
-        np.add.reduce(counts, axis=0, dtype=out.dtype, out=out)
+    def _add(self, counts: NDArray[np.uint8], out: Distances) -> None:
+        if len(counts) == SMALL:
+            np.add(counts[:2], counts[2:], out=counts[:2])
+            # of 128 bits each, so that the sum is below _far()
+            np.minimum(counts[0], self._most[: len(out)], out=counts[0])
+            np.add(counts[0], counts[1], out=out)
+        else:
+            np.add.reduce(counts, axis=0, dtype=out.dtype, out=out)
 
 
 def _cut(distances: Distances, count: int) -> int:

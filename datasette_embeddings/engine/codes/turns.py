@@ -14,28 +14,29 @@ class Turns:
 
     def __init__(self, at_once: int) -> None:
         self._lock = threading.Lock()
-        self._free = at_once
+        self._at_once = self._free = at_once
         self._waiting: deque[threading.Lock] = deque()
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Wait for a turn, and pass it on at the end."""
-        ticket = self._join()
+    def turn(self) -> Iterator[bool]:
+        """Wait for a turn, and pass it on at the end; whether nobody else had one or waited."""
+        ticket, alone = self._join()
         try:
             ticket.acquire()  # inside the try: a thread that is interrupted here still passes one turn on
-            yield
+            yield alone
         finally:
             self._leave()
 
-    def _join(self) -> threading.Lock:
+    def _join(self) -> tuple[threading.Lock, bool]:
         ticket = threading.Lock()
         with self._lock:
+            alone = self._free == self._at_once
             if self._free:
                 self._free -= 1
             else:
                 ticket.acquire()  # whoever leaves lets go of it
                 self._waiting.append(ticket)
-        return ticket
+        return ticket, alone
 
     def _leave(self) -> None:
         with self._lock:
