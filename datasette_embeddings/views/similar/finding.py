@@ -6,7 +6,7 @@ import sqlite3
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from datasette.utils import sqlite_timelimit, urlsafe_components
+from datasette.utils import sqlite_timelimit, table_columns, urlsafe_components
 
 from ... import compat
 from ...engine.collections import Collection, list_collections
@@ -55,14 +55,13 @@ async def ground_of(visit: Visit, name: str | None) -> Ground:
     """What a search of this table goes over; NotFound where the table has no such collection."""
     table = str(visit.table)
     configured = compat.full_text(visit.datasette, visit.database.name, table, visit.request)
-    columns = await visit.database.table_columns(table)
 
     def look(conn: sqlite3.Connection) -> Ground:
         from ...engine.search.words import find_index  # on first use: it comes with numpy
 
         found = tuple(entry for entry in list_collections(conn) if entry.table.lower() == table.lower())
         collection = chosen(found, table, name)
-        source = source_table(conn, table)
+        source, columns = source_table(conn, table), table_columns(conn, table)
         names = ("rowid", *columns) if source.keys[0].name == "rowid" else tuple(columns)
         index = find_index(conn, source, **configured)
         return Ground(source, found, collection, index, names, _shown(visit, source, names))
