@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import http.client
 import random
 import socket
@@ -24,7 +25,10 @@ from datasette_embeddings.engine.search import Caches
 
 CLIENTS = 10
 PAUSE = 0.05  # seconds between two requests for the row page
+WARMING = 1.0  # seconds in which all ask before anything counts: a server that is busy starts its process for scans
 START = 60  # seconds that a server may take until it answers
+
+STAT = Path("/proc/stat")
 
 Ask = Callable[[], object]
 
@@ -52,6 +56,7 @@ class Served:
 
 def served(asks: list[Ask], seconds: float, pause: float = 0.0) -> Served:
     """One thread for each client, each asking again as soon as it has its answer."""
+    gc.freeze()  # or the collector of cyclic garbage stops all clients at once, as if the server had
     times: list[float] = []
     end = time.perf_counter() + seconds
 
@@ -75,8 +80,7 @@ def in_threads(path: Path, queries: Matrix, seconds: float) -> tuple[Served, Ser
     """One client, then ten, each with a connection of its own, over one cache."""
     caches = Caches(BUDGET)
     asks = [asking(our_answer(path, caches), queries, number) for number in range(CLIENTS)]
-    for ask in asks:
-        ask()
+    served(asks, WARMING)
     return served(asks[:1], seconds), served(asks, seconds)
 
 
@@ -109,20 +113,21 @@ def pages(database: str) -> list[Page]:
 def over_http(path: Path, rows: int, seconds: float) -> Iterator[str]:
     """Lines about one client and ten, and about the row page that is asked for meanwhile."""
     with server(path) as port:
-        memory = resident(port.process)
+        memory = held(port.process.pid)
         row_page = requesting(port.number, lambda row: f"/{path.stem}/{TABLE}/{row}", rows, 0)
         row_page()
         yield f"  row page alone:          {served([row_page], seconds / 2, PAUSE)}"
         for page in pages(path.stem):
             asks = [requesting(port.number, page.path, rows, number) for number in range(1, CLIENTS + 1)]
-            for ask in asks:
-                ask()
+            served(asks, WARMING)
             one = served(asks[:1], seconds)
+            before = processors()
             ten, meanwhile = together(asks, row_page, seconds)
             yield f"  {page.name}, 1 client:   {one}"
             yield f"  {page.name}, 10 clients: {ten}; {ten.rate / one.rate:.2f} x the throughput of one"
             yield f"  row page meanwhile:      {meanwhile}"
-        yield f"  the server's memory:     {(resident(port.process) - memory) / 1e6:.0f} MB above its start"
+            yield f"  the processors:          {taken(before, processors())}"
+        yield f"  the server's memory:     {(held(port.process.pid) - memory) / 1e6:.0f} MB above its start"
 
 
 def together(asks: list[Ask], row_page: Ask, seconds: float) -> tuple[Served, Served]:
@@ -195,6 +200,35 @@ def answers(port: int) -> bool:
         conn.close()
 
 
-def resident(process: subprocess.Popen[bytes]) -> int:
-    """Bytes of memory that another process holds, as ps tells it."""
-    return 1024 * int(subprocess.check_output(["ps", "-o", "rss=", "-p", str(process.pid)]))
+def processors() -> list[int]:
+    """Ticks of all processors so far, by what they went to; none where the system does not tell."""
+    return [int(ticks) for ticks in STAT.read_text().splitlines()[0].split()[1:9]] if STAT.exists() else []
+
+
+def taken(before: list[int], after: list[int]) -> str:
+    """What part of the processors other machines on this hardware took meanwhile, and what part was idle."""
+    ticks = [late - early for early, late in zip(before, after, strict=True)]
+    if not any(ticks):
+        return "unknown"
+    return f"{100 * ticks[7] / sum(ticks):.0f} % taken by other machines, {100 * ticks[3] / sum(ticks):.0f} % idle"
+
+
+def held(pid: int) -> int:
+    """Bytes of memory of a process and those that it started; what they share counts once where Linux tells it."""
+    return sum(proportional(each) for each in (pid, *children(pid)))
+
+
+def children(pid: int) -> list[int]:
+    """The processes that this one started."""
+    listed = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False
+    ).stdout
+    return [int(child) for child in listed.split()]
+
+
+def proportional(pid: int) -> int:
+    """Bytes of memory that a process holds, as Linux tells it, or else ps."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup")
+    if rollup.exists():
+        return 1024 * next(int(line.split()[1]) for line in rollup.read_text().splitlines() if line.startswith("Pss:"))
+    return 1024 * int(subprocess.check_output(["ps", "-o", "rss=", "-p", str(pid)]))
