@@ -117,7 +117,7 @@ class CodeIndex:
         for number, part in runs(ids // CHUNK):
             if chunk := self.chunks.get(number):
                 slots = ids[part] - number * CHUNK
-                words[:, part], lean[part] = chunk.words[:, slots], chunk.lean[slots]
+                words[:, part], lean[part] = chunk.words.take(slots, axis=1), chunk.lean[slots]
         return Signs(words, lean)
 
 
