@@ -61,3 +61,31 @@ def test_another_length(conn):
         VectorError, match="A vector stored for 'notes' does not have 2 dimensions: embed its row again"
     ):
         read(conn, [3, 4])
+
+
+def test_other_lengths_that_add_up(conn):
+    """One that is too short and one that is too long are as wrong together."""
+    conn.execute("update _embed_vectors_notes set vector = zeroblob(4) where id = 4")
+    conn.execute("update _embed_vectors_notes set vector = zeroblob(12) where id = 5")
+    with pytest.raises(VectorError, match="does not have 2 dimensions"):
+        read(conn, [3, 4, 5])
+
+
+class UntilNul:
+    """`group_concat` as it is in SQLite 3.36, for what is given to it in the test."""
+
+    def __init__(self):
+        self.text = b""
+
+    def step(self, value, separator=","):
+        given = value if isinstance(value, bytes) else str(value).encode()
+        self.text += (separator.encode() if self.text else b"") + given
+
+    def finalize(self):
+        return self.text.partition(b"\0")[0].decode(errors="replace")
+
+
+def test_an_old_sqlite(conn):
+    """Where joined bytes end at the first NUL, vectors are whole all the same."""
+    conn.create_aggregate("group_concat", -1, UntilNul)
+    test_every_byte(conn)
