@@ -22,6 +22,7 @@ from datasette_embeddings.engine.collections import (
 )
 from datasette_embeddings.engine.contents import content_hash
 from datasette_embeddings.engine.models import EmbeddingModel
+from datasette_embeddings.engine.schema import migrate
 from datasette_embeddings.engine.tables import SourceTable, source_table
 from datasette_embeddings.engine.vector_table import StoredVector, save_vectors
 
@@ -55,7 +56,10 @@ def made(path: Path, make: Callable[[Path], None]) -> Path:
 
 def our_file(folder: Path, texts: list[str], vectors: Matrix) -> Path:
     """A table of so many texts, and its collection, written in batches the way a job writes them."""
-    return made(folder / f"ours-{len(vectors)}.db", lambda path: _write_ours(path, texts, vectors))
+    path = made(folder / f"ours-{len(vectors)}.db", lambda path: _write_ours(path, texts, vectors))
+    with closing(connect(path)) as conn:
+        migrate(conn)  # it may have been made by an earlier version
+    return path
 
 
 def _write_ours(path: Path, texts: list[str], vectors: Matrix) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from datasette.utils import sqlite_timelimit, table_columns, urlsafe_components
 
@@ -22,7 +22,7 @@ from .filtering import Filtering
 from .vectors import vector_of
 
 if TYPE_CHECKING:
-    from ...engine.search import Match
+    from ...engine.search import Among, Match, Searcher
     from ...engine.search.words import FullText
 
 Key = tuple[object, ...]
@@ -109,23 +109,15 @@ async def find(visit: Visit, ground: Ground, filtering: Filtering, search: Searc
     milliseconds = visit.datasette.setting("sql_time_limit_ms")
 
     def look(conn: sqlite3.Connection) -> Found:
-        from ...engine.search import one_state, passages, search_both, search_words
+        from ...engine.search import one_state, passages
 
         with one_state(conn):
             searching = searcher(visit.datasette, visit.database.name, conn, ground.collection.name)
             if search.mode != WORDS and ground.collection.dimensions:
                 _ = searching.view  # what is loaded once for everybody is not this search's time
-            options: dict[str, Any] = {"among": filtering.among(ground.source)}
             with sqlite_timelimit(conn, milliseconds):
                 key = row_key(conn, ground.source, str(search.row)) if by_row else None
-                if key is not None:
-                    matches = searching.similar(key, search.size, **options)
-                elif vector is None:
-                    matches = search_words(searching, text, search.size, index=ground.index, **options)
-                elif search.mode == BOTH:
-                    matches = search_both(searching, text, vector, search.size, index=ground.index, **options)
-                else:
-                    matches = searching.nearest(vector, search.size, **options)
+                matches = _matches(searching, ground, search, text, key or vector, filtering.among(ground.source))
                 near = [match for match in matches if _is_near(match, search.min_score)]
                 texts = passages(conn, ground.collection, ground.source, near)
                 return Found(tuple(near), _rows(conn, ground, near), tuple(texts), key, vector)
@@ -135,6 +127,21 @@ async def find(visit: Visit, ground: Ground, filtering: Filtering, search: Searc
             return await visit.database.execute_fn(look)
     except (sqlite3.Error, sqlite3.Warning) as error:
         raise _of_sqlite(error, filtering, milliseconds) from error
+
+
+def _matches(
+    searching: Searcher, ground: Ground, search: Search, text: str, by: Key | bytes | None, among: Among | None
+) -> list[Match]:
+    """The matches by a row's key, by a vector, by the words of the text, or by these and its vector."""
+    from ...engine.search import search_both, search_words
+
+    if isinstance(by, tuple):
+        return searching.similar(by, search.size, among=among)
+    if by is None:
+        return search_words(searching, text, search.size, among=among, index=ground.index)
+    if search.mode == BOTH:
+        return search_both(searching, text, by, search.size, among=among, index=ground.index)
+    return searching.nearest(by, search.size, among=among)
 
 
 def row_key(conn: sqlite3.Connection, source: SourceTable, path: str) -> Key:
