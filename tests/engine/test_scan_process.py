@@ -1,5 +1,6 @@
 """The process that searches codes for this one: started when searches meet, right, and never missed when it is gone."""
 
+import errno
 import os
 import signal
 import socket
@@ -219,6 +220,20 @@ def test_it_ends_when_nobody_asks_for_long(monkeypatch):
     assert moment >= asked + 0.2
 
 
+def test_where_memory_for_it_runs_out(process, codes, monkeypatch, caplog):
+    """A changed chunk that cannot be shared ends the process, and no other one is started to fail like it."""
+
+    def full(name):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    started(process, codes)
+    changed = codes.with_blocks([(int(IDS[0]) // 1024, None)])
+    monkeypatch.setattr(os, "memfd_create", full)
+    assert changed.nearest(VECTORS[0], 5).tolist() == alone(changed, VECTORS[0], 5)
+    assert "which ended with 0: [Errno 24] Too many open files" in caplog.text
+    assert (process.is_running, process._may_start) == (False, False)
+
+
 def test_an_interrupted_search_leaves_no_answer_behind(process, codes, monkeypatch):
     """What was asked by somebody who did not wait is nobody else's answer."""
     started(process, codes)
@@ -259,6 +274,9 @@ def test_more_chunks_than_descriptors(process, codes, monkeypatch):
     monkeypatch.setattr(parent, "CHUNKS", 1)
     monkeypatch.setattr(parent._Connections, "nearest", None)
     assert codes.nearest(VECTORS[0], 5).tolist() == alone(codes, VECTORS[0], 5)
+    process.stop()
+    process.met(codes.chunks)
+    assert process._may_start
 
 
 def test_no_descriptor_is_left_open(process, codes):

@@ -62,7 +62,7 @@ class ScanProcess:
     def met(self, chunks: Chunks) -> None:
         """Tell that two searches met, one of them in these chunks: now the process is worth its memory."""
         with self._lock:
-            if not self._may_start:
+            if not self._may_start or len(chunks) > CHUNKS:
                 return
             self._may_start = False
         threading.Thread(target=self._start, args=(chunks,), daemon=True).start()
@@ -91,11 +91,12 @@ class ScanProcess:
     def _lose(self, connections: _Connections, error: Exception) -> None:
         """A process that ended by itself, because nobody asked for long, may be started anew; none that failed."""
         code = connections.close()
+        was_idle = code == 0 and isinstance(error, (EOFError, ConnectionError))
         with self._lock:
             if self._connections is not connections:
                 return
-            self._connections, self._may_start = None, code == 0
-        if code:
+            self._connections, self._may_start = None, was_idle
+        if not was_idle:
             logger.warning("Searches go on without a process of their own, which ended with %s: %s", code, error)
 
 
