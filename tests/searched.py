@@ -6,12 +6,14 @@ import json
 import math
 from contextlib import closing, contextmanager
 
-from embedded import embed, make_file
+from embedded import create, embed, make_file
 
 from datasette_embeddings.engine import jobs
 from datasette_embeddings.engine.access import connect
 from datasette_embeddings.engine.chunking import Chunking
-from datasette_embeddings.engine.collections import get_collection
+from datasette_embeddings.engine.code_table import rebuild
+from datasette_embeddings.engine.collections import get_collection, new_token
+from datasette_embeddings.engine.contents import content_hash
 from datasette_embeddings.engine.models import EmbeddingModel
 from datasette_embeddings.engine.running import run_job
 from datasette_embeddings.engine.search import Caches, Searcher, one_state
@@ -69,6 +71,27 @@ def chunked_notes(path, rows):
         notes=[(key, in_chunks(*vectors)) for key, vectors in rows.items()],
     )
     embed(path, "notes", ["body"], Numbers(), chunking=PARAGRAPHS)
+    return path
+
+
+def large_notes(path, vectors):
+    """A file as a job would have left it, its table `notes` with a row for each of the (n, dimensions) vectors.
+
+    It is written without a job, which would take minutes for some hundred thousand rows.
+    """
+    make_file(path, "create table notes (id integer primary key, body)")
+    create(path, "notes", ["body"], Numbers())
+    with closing(connect(path)) as conn, conn:
+        conn.execute("pragma synchronous = off")
+        conn.executemany("insert into notes values (?, ?)", ((n, f"note {n}") for n in range(1, len(vectors) + 1)))
+        conn.executemany(
+            "insert into _embed_vectors_notes (id, chunk, chunk_start, chunk_end, content_hash, vector)"
+            " values (?, 0, 0, 9, ?, ?)",
+            ((n, content_hash(f"note {n}"), vector.tobytes()) for n, vector in enumerate(vectors, 1)),
+        )
+        dimensions, token = vectors.shape[1], new_token()
+        conn.execute("update _embed_collections set dimensions = ?, token = ?", (dimensions, token))
+        rebuild(conn, get_collection(conn, "notes").codes, token)
     return path
 
 

@@ -37,6 +37,26 @@ def wait_for(condition, what, seconds=PATIENCE):
     raise AssertionError(f"Waited {seconds:g} seconds for {what}")
 
 
+def is_alive(pid):
+    """Whether this process runs: it is there, and no zombie."""
+    found = _stat(pid)
+    return bool(found) and found[0] != "Z"
+
+
+def children(pid):
+    """The ids of the processes that this one started and that run, as Linux tells them."""
+    running = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+    return [child for child in running if is_alive(child) and _stat(child)[1:2] == [str(pid)]]
+
+
+def _stat(pid):
+    """The state of a process, the id of its parent, and more; nothing where it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
 class Server:
     """One server process: `url`, `client` (an httpx.Client on that address, root's after `sign_in()`), `output()`."""
 

@@ -1,17 +1,10 @@
 """The first search after a start, in a collection of 300,000 rows, under Datasette's own limit of one second."""
 
-from contextlib import closing
-
 import numpy as np
 import pytest
 from datasette.database import QueryInterrupted
-from embedded import create, make_file, write
-from searched import Numbers, found
-
-from datasette_embeddings.engine.access import connect
-from datasette_embeddings.engine.code_table import rebuild
-from datasette_embeddings.engine.collections import get_collection, new_token
-from datasette_embeddings.engine.contents import content_hash
+from embedded import write
+from searched import Numbers, found, large_notes
 
 ROWS, DIMENSIONS = 300_000, 128
 
@@ -23,20 +16,8 @@ def vectors():
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    """A file as a job would have left it, written without one."""
-    path = make_file(tmp_path_factory.mktemp("large") / "data.db", "create table notes (id integer primary key, body)")
-    create(path, "notes", ["body"], Numbers())
-    with closing(connect(path)) as conn, conn:
-        conn.execute("pragma synchronous = off")
-        conn.executemany("insert into notes values (?, ?)", ((n, f"note {n}") for n in range(1, ROWS + 1)))
-        conn.executemany(
-            "insert into _embed_vectors_notes (id, chunk, chunk_start, chunk_end, content_hash, vector)"
-            " values (?, 0, 0, 9, ?, ?)",
-            ((n, content_hash(f"note {n}"), vector.tobytes()) for n, vector in enumerate(vectors(), 1)),
-        )
-        conn.execute("update _embed_collections set dimensions = ?, token = ?", (DIMENSIONS, token := new_token()))
-        rebuild(conn, get_collection(conn, "notes").codes, token)
-    return path
+    """A file as a job would have left it."""
+    return large_notes(tmp_path_factory.mktemp("large") / "data.db", vectors())
 
 
 async def test_the_first_search(make_datasette, path):

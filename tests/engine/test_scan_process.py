@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from servers import PATIENCE, wait_for
+from servers import PATIENCE, is_alive, wait_for
 
 from datasette_embeddings.engine.codes import CodeIndex, centre_of, index, pack_block
 from datasette_embeddings.engine.codes.chunks import CHUNK
@@ -327,11 +327,3 @@ def test_it_ends_with_whoever_started_it(way):
             program.kill()
         program.wait(PATIENCE)
     wait_for(lambda: not is_alive(started), "the process ends")
-
-
-def is_alive(pid):
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
