@@ -1,6 +1,7 @@
 """The process that searches codes for this one: started when searches meet, right, and never missed when it is gone."""
 
 import errno
+import gc
 import os
 import signal
 import socket
@@ -31,6 +32,7 @@ def process(monkeypatch):
     """One of the test's own, asked by every index."""
     process = ScanProcess()
     monkeypatch.setattr(index, "scan_process", process)
+    monkeypatch.setattr(parent, "PATIENCE", PATIENCE)
     yield process
     process.stop()
 
@@ -41,9 +43,12 @@ def codes():
 
 
 def started(process, codes):
-    """The process, which knows these codes."""
+    """The process, which knows these codes; the thread that started it has ended, and holds nothing any more."""
+    others = set(threading.enumerate())
     process.met(codes.chunks)
-    wait_for(lambda: process.is_running, "the process starts")
+    for thread in set(threading.enumerate()) - others:
+        thread.join(PATIENCE)
+    assert process.is_running
     return process
 
 
@@ -126,7 +131,7 @@ def test_it_starts_when_two_searches_meet(process, codes, monkeypatch):
     """A lone search, however often, starts nothing; two at once do."""
     for _ in range(3):
         codes.nearest(VECTORS[0], 5)
-    assert not process.is_running
+    assert process._may_start
     both, search = threading.Barrier(2, timeout=PATIENCE), CodeIndex.search
 
     def together(*arguments, **options):
@@ -156,22 +161,23 @@ def test_one_that_is_killed_while_many_ask(process, codes, caplog):
     killed, answers = pid(process), [None] * 8
 
     def ask(i):
-        answers[i] = [codes.nearest(VECTORS[i], 50).tolist() for _ in range(50)]
+        answers[i] = []
+        for n in range(50):
+            if (i, n) == (0, 10):
+                os.kill(killed, signal.SIGKILL)
+            answers[i].append(codes.nearest(VECTORS[i], 50).tolist())
 
-    run(
-        [
-            *(threading.Thread(target=ask, args=(i,)) for i in range(8)),
-            threading.Thread(target=os.kill, args=(killed, 9)),
-        ]
-    )
+    run([threading.Thread(target=ask, args=(i,)) for i in range(8)])
     assert answers == [[found] * 50 for found in expected]
     assert caplog.text.count("which ended with -9") == 1
 
 
-def test_one_that_hangs_is_ended(process, codes, monkeypatch, caplog):
+def test_one_that_hangs_is_ended(process, codes, caplog):
     """Who waits too long searches here."""
-    monkeypatch.setattr(parent, "PATIENCE", 1.0)
     started(process, codes)
+    for sock in process._connections._sockets:
+        assert sock.gettimeout() == parent.PATIENCE
+        sock.settimeout(0.2)
     os.kill(pid(process), signal.SIGSTOP)
     assert codes.nearest(VECTORS[0], 5).tolist() == alone(codes, VECTORS[0], 5)
     assert "which ended with -9: timed out" in caplog.text
@@ -193,6 +199,7 @@ def test_one_that_was_idle_may_start_again(process, codes, caplog):
     first = pid(process)
     for sock in process._connections._sockets:
         parent._shut(sock)  # as when all its threads have ended
+    process._connections._process.wait(PATIENCE)
     assert codes.nearest(VECTORS[0], 5).tolist() == alone(codes, VECTORS[0], 5)
     assert not process.is_running
     assert pid(started(process, codes)) != first
@@ -269,19 +276,46 @@ def test_where_there_is_no_shared_memory(codes, monkeypatch):
 
 
 def test_more_chunks_than_descriptors(process, codes, monkeypatch):
-    """A collection of very many chunks is searched here: each would take a file descriptor."""
+    """Each chunk takes a file descriptor: what would take too many, with all that has some, is searched here."""
+    monkeypatch.setattr(parent, "CHUNKS", 3)
     started(process, codes)
+    first, second = (CodeIndex.from_vectors(codes.centre, [(IDS[:9], VECTORS[:9])]) for _ in range(2))
+    for each in (first, second):
+        assert each.nearest(VECTORS[0], 5).tolist() == alone(each, VECTORS[0], 5)
+    assert process._connections._known == serials(codes) | serials(first)
+    del first, each
+    kept = serials(codes) | serials(second)
+    second.nearest(VECTORS[0], 5)
+    assert process._connections._known == kept
+
+
+def test_nothing_is_started_for_what_has_no_room(process, codes, monkeypatch):
+    """A collection of very many chunks is searched here, however many search it."""
     monkeypatch.setattr(parent, "CHUNKS", 1)
-    monkeypatch.setattr(parent._Connections, "nearest", None)
-    assert codes.nearest(VECTORS[0], 5).tolist() == alone(codes, VECTORS[0], 5)
-    process.stop()
     process.met(codes.chunks)
     assert process._may_start
+
+
+def serials(codes):
+    return {chunk.serial for chunk in codes.chunks.values()}
+
+
+def test_no_thread_to_be_had(process, codes, monkeypatch, caplog):
+    """Where the system has no more threads, nobody's search fails by it."""
+
+    def fail(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    with index.scans.turn():
+        assert codes.nearest(VECTORS[0], 5).tolist() == alone(codes, VECTORS[0], 5)
+    assert "which does not start: can't start new thread" in caplog.text
 
 
 def test_no_descriptor_is_left_open(process, codes):
     """Starting and ending processes, with all that is shared, takes nothing for good."""
     started(process, codes).stop()
+    gc.collect()  # or what another test left behind may be closed meanwhile
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(3):
         started(process, codes)

@@ -27,7 +27,8 @@ logger = logging.getLogger("datasette_embeddings")
 
 AT_ONCE = 4  # searches that it is asked for at a time, so that the next one is there when it has done one
 PATIENCE = 30.0  # seconds that it may take to start or to answer
-CHUNKS = 128  # of one collection: each takes a file descriptor, of which a process may have a thousand
+CHUNKS = 128  # of all collections: each takes a file descriptor, of which a process may have a thousand
+NOT_STARTED = "Searches go on without a process of their own, which does not start: %s"
 SCRIPT = Path(__file__).with_name("script.py")
 
 
@@ -41,6 +42,7 @@ class ScanProcess:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._connections: _Connections | None = None
+        self._shared: weakref.WeakSet[Chunk] = weakref.WeakSet()
         self._may_start = hasattr(os, "memfd_create") and Path(sys.executable or "").name.startswith("python")
 
     @property
@@ -51,7 +53,7 @@ class ScanProcess:
     def nearest(self, chunks: Chunks, centre: Floats, query: Array, count: int, among: Ids | None) -> Ids | None:
         """What `CodeIndex.search` finds, asked of the process; None where there is none, or it failed."""
         connections = self._connections
-        if connections is None or len(chunks) > CHUNKS:
+        if connections is None or not self._has_room(chunks):
             return None
         try:
             return connections.nearest(chunks, centre, query, count, among)
@@ -61,11 +63,16 @@ class ScanProcess:
 
     def met(self, chunks: Chunks) -> None:
         """Tell that two searches met, one of them in these chunks: now the process is worth its memory."""
+        if not self._may_start or not self._has_room(chunks):
+            return
         with self._lock:
-            if not self._may_start or len(chunks) > CHUNKS:
+            if not self._may_start:
                 return
             self._may_start = False
-        threading.Thread(target=self._start, args=(chunks,), daemon=True).start()
+        try:
+            threading.Thread(target=self._start, args=(chunks,), daemon=True).start()
+        except RuntimeError as error:  # the system has no more threads, or the interpreter is ending
+            logger.warning(NOT_STARTED, error)
 
     def stop(self) -> None:
         """End the process; the next searches that meet start another one."""
@@ -79,12 +86,21 @@ class ScanProcess:
         """Leave the process to the one that this one was forked from."""
         self._lock, self._connections = threading.Lock(), None
 
+    def _has_room(self, chunks: Chunks) -> bool:
+        """Whether these chunks may be shared, with all that were before, also with a process that has ended."""
+        with self._lock:
+            new = [chunk for chunk in chunks.values() if chunk not in self._shared]
+            if len(self._shared) + len(new) > CHUNKS:
+                return False
+            self._shared.update(new)
+            return True
+
     def _start(self, chunks: Chunks) -> None:
         try:
             connections = _Connections()
             connections.share(chunks)
         except (OSError, EOFError) as error:
-            logger.warning("Searches go on without a process of their own, which does not start: %s", error)
+            logger.warning(NOT_STARTED, error)
         else:
             self._connections = connections
 
