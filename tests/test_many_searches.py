@@ -1,6 +1,7 @@
 """Many clients that search a large collection of a `datasette serve` at once: its process for scans."""
 
 import os
+import re
 import signal
 from concurrent.futures import ThreadPoolExecutor
 
@@ -51,7 +52,7 @@ def test_ten_clients(serve, path):
     assert all_at_once(server) == expected
     os.kill(process, signal.SIGKILL)
     assert all_at_once(server) == expected
-    assert "without a process of their own, which ended with -9" in server.output()
+    assert re.search("without a process of their own, which (ended with -9|does not start)", server.output())
 
 
 @pytest.mark.parametrize("end", ["kill", "terminate"])

@@ -264,6 +264,15 @@ def wait_until(condition, seconds=30):
         time.sleep(0)  # let the other thread run
 
 
+def test_turns_after_a_fork():
+    """Those who had turns, or waited, are not in the new process: all turns are free there."""
+    turns = Turns(1)
+    with turns.turn():
+        turns.reset()
+        with turns.turn() as alone:
+            assert alone
+
+
 def test_a_turn_that_fails_is_passed_on():
     """An error ends a turn as anything else does."""
     turns = Turns(1)

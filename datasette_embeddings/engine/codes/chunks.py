@@ -15,8 +15,6 @@ from .signs import Signs, Words, width_of
 
 CHUNK_BLOCKS = 128
 CHUNK = CHUNK_BLOCKS * SLOTS  # slots; 6.3 MiB at 384 dimensions, copied in about two milliseconds
-
-
 _serials = count()
 
 

@@ -13,8 +13,13 @@ class Turns:
     """A semaphore that is fair: threading's own lets a newcomer overtake, and some then wait for seconds."""
 
     def __init__(self, at_once: int) -> None:
+        self._at_once = at_once
+        self.reset()
+
+    def reset(self) -> None:
+        """Give everybody's turns back, as after a fork: the threads that had them are not in this process."""
         self._lock = threading.Lock()
-        self._at_once = self._free = at_once
+        self._free = self._at_once
         self._waiting: deque[threading.Lock] = deque()
 
     @contextmanager
@@ -48,3 +53,5 @@ class Turns:
 
 # More than about four would only contend for the interpreter's lock between the steps of their scans.
 scans = Turns(min(4, os.cpu_count() or 1))
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=scans.reset)

@@ -56,7 +56,7 @@ def in_order(
     ranked = sorted(found, key=lambda vector_id: found[vector_id][0], reverse=True)
     equal = [list(group) for _, group in groupby(ranked, key=lambda vector_id: found[vector_id][0])]
     for part in _of_size(equal, at_once):
-        places = _places(conn, collection, source, chain(*part))
+        places = _places(conn, collection, source, chain.from_iterable(part))
         for group in part:
             yield from _tied([Candidate(each, *places[each], *found[each]) for each in group if each in places])
 
