@@ -115,6 +115,18 @@ def unit_rows(vectors: NDArray[np.floating]) -> tuple[Floats, NDArray[np.bool_]]
     return scaled, has_direction
 
 
+def largest(scores: Floats, k: int, margin: float = 0.0) -> NDArray[np.intp]:
+    """Where the scores lie that are no more than `margin` below the k-th largest, the largest first; of equal ones the
+    first.
+    """
+    if len(scores) > k:
+        cut = np.partition(scores, len(scores) - k)[len(scores) - k] - margin
+        near = np.flatnonzero(scores >= cut)
+    else:
+        near = np.arange(len(scores))
+    return near[np.argsort(-scores[near], kind="stable")]
+
+
 def runs(numbers: NDArray[np.integer]) -> Iterator[tuple[int, slice]]:
     """Each run of equal numbers, and where it lies."""
     bounds = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
@@ -134,11 +146,5 @@ def _joined(parts: list[Rows]) -> Rows:
 
 def _certain(scores: Floats, k: int, dimensions: int) -> NDArray[np.intp]:
     """Where the scores lie that may be among the k best when they are computed without rounding, best first."""
-    if len(scores) > k:
-        # rounding of two float32 unit vectors and of their product, at worst (Higham 2002, section 3.1), both ways
-        margin = 2 * (2 * dimensions + 8) * 2.0**-24
-        cut = np.partition(scores, len(scores) - k)[len(scores) - k] - margin
-        near = np.flatnonzero(scores >= cut)
-    else:
-        near = np.arange(len(scores))
-    return near[np.argsort(-scores[near], kind="stable")]
+    # rounding of two float32 unit vectors and of their product, at worst (Higham 2002, section 3.1), both ways
+    return largest(scores, k, margin=2 * (2 * dimensions + 8) * 2.0**-24)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..exact import Floats, Ids, runs, unit_rows
+from ..exact import Floats, Ids, largest, runs, unit_rows
 from .chunks import CHUNK, CHUNK_BLOCKS, Chunk, Draft
 from .process import scan_process
 from .scan import STEP, Mask, Part, nearest_codes
@@ -109,7 +109,7 @@ class CodeIndex:
         scores = estimates(unit, self.centre, codes)
         present = ~np.isnan(scores)
         ids, scores = ids[present], scores[present]
-        return ids[_largest(scores, count)]
+        return ids[largest(scores, count)[:count]]
 
     def _codes_of(self, ids: Ids) -> Signs:
         words = np.zeros((width_of(len(self.centre)), len(ids)), np.uint64)
@@ -119,14 +119,6 @@ class CodeIndex:
                 slots = ids[part] - number * CHUNK
                 words[:, part], lean[part] = chunk.words.take(slots, axis=1), chunk.lean[slots]
         return Signs(words, lean)
-
-
-def _largest(scores: Floats, count: int) -> NDArray[np.intp]:
-    """Where the `count` largest are, the largest first; of equal ones the first."""
-    near = np.arange(len(scores))
-    if count < len(scores):
-        near = np.flatnonzero(scores >= np.partition(scores, len(scores) - count)[len(scores) - count])
-    return near[np.argsort(-scores[near], kind="stable")[:count]]
 
 
 def _ascending(ids: Ids) -> Ids:

@@ -54,7 +54,7 @@ def in_order(
 ) -> Iterator[Candidate]:
     """Best first, those of equal scores in order of their keys and chunks; the keys are read for `at_once` or more."""
     ranked = sorted(found, key=lambda vector_id: found[vector_id][0], reverse=True)
-    equal = [list(group) for _, group in groupby(ranked, key=lambda vector_id: found[vector_id][0])]
+    equal = (list(group) for _, group in groupby(ranked, key=lambda vector_id: found[vector_id][0]))
     for part in _of_size(equal, at_once):
         places = _places(conn, collection, source, chain.from_iterable(part))
         for group in part:

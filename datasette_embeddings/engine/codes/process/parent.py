@@ -53,7 +53,7 @@ class ScanProcess:
     def nearest(self, chunks: Chunks, centre: Floats, query: Array, count: int, among: Ids | None) -> Ids | None:
         """What `CodeIndex.search` finds, asked of the process; None where there is none, or it failed."""
         connections = self._connections
-        if connections is None or not self._has_room(chunks):
+        if connections is None or not self._admits(chunks):
             return None
         try:
             return connections.nearest(chunks, centre, query, count, among)
@@ -63,7 +63,7 @@ class ScanProcess:
 
     def met(self, chunks: Chunks) -> None:
         """Tell that two searches met, one of them in these chunks: now the process is worth its memory."""
-        if not self._may_start or not self._has_room(chunks):
+        if not self._may_start or not self._admits(chunks):
             return
         with self._lock:
             if not self._may_start:
@@ -86,8 +86,10 @@ class ScanProcess:
         """Leave the process to the one that this one was forked from."""
         self._lock, self._connections = threading.Lock(), None
 
-    def _has_room(self, chunks: Chunks) -> bool:
-        """Whether these chunks may be shared, with all that were before, also with a process that has ended."""
+    def _admits(self, chunks: Chunks) -> bool:
+        """Count these chunks as shared; False where there would be too many with all that are, also with a process that
+        has ended.
+        """
         with self._lock:
             new = [chunk for chunk in chunks.values() if chunk not in self._shared]
             if len(self._shared) + len(new) > CHUNKS:
