@@ -20,6 +20,13 @@ PRODUCT = 2**18
 SCORED = 160  # vectors that `cosines` takes at a time: their float64 fit the processor's cache
 
 
+class Ranked(NamedTuple):
+    """Vectors that an index finds, the most promising first."""
+
+    ids: Ids  # (n,)
+    scores: Floats  # (n,) by which they are in that order
+
+
 class Rows(NamedTuple):
     """The vectors of one block that have a direction."""
 
@@ -57,21 +64,22 @@ class ExactIndex:
         """Bytes of memory that the vectors take."""
         return sum(rows.matrix.nbytes + rows.ids.nbytes for rows in self.blocks.values())
 
-    def nearest(self, query: NDArray[np.floating], k: int, among: Ids | None = None) -> Ids:
-        """The vector ids among which the k nearest of the (dimensions,) query are for certain, nearest first.
+    def nearest(self, query: NDArray[np.floating], k: int, among: Ids | None = None) -> Ranked:
+        """The vectors among which the k nearest of the (dimensions,) query are for certain, with their cosines.
 
         They are more than k where float32 cannot tell the last of them apart: order them by `cosines`. `among`: only
         these vector ids, in any order. Nothing is near a zero vector, nor is a zero vector near anything.
         """
         unit, has_direction = unit_rows(np.asarray(query)[None, :])
         if not has_direction[0] or k < 1 or not self.blocks:
-            return np.empty(0, np.int64)
+            return nothing()
         ids = np.concatenate([rows.ids for rows in self.blocks.values()])
         scores = np.concatenate([product(rows.matrix, unit[0]) for rows in self.blocks.values()])
         if among is not None:
             listed = np.isin(ids, among)
             ids, scores = ids[listed], scores[listed]
-        return ids[_certain(scores, k, dimensions=unit.shape[1])]
+        order = _certain(scores, k, dimensions=unit.shape[1])
+        return Ranked(ids[order], scores[order])
 
 
 def cosines(query: NDArray[np.floating], vectors: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -113,6 +121,11 @@ def unit_rows(vectors: NDArray[np.floating]) -> tuple[Floats, NDArray[np.bool_]]
     lengths = np.sqrt(np.einsum("ij,ij->i", scaled, scaled))
     scaled /= np.where(has_direction, lengths, np.float32(1))[:, None]
     return scaled, has_direction
+
+
+def nothing() -> Ranked:
+    """What is found where nothing is."""
+    return Ranked(np.empty(0, np.int64), np.empty(0, np.float32))
 
 
 def largest(scores: Floats, k: int, margin: float = 0.0) -> NDArray[np.intp]:

@@ -43,7 +43,7 @@ def blocks_of(ids, vectors, centre):
 
 
 def found(codes, query, **options):
-    return codes.nearest(query, 10_000, **options).tolist()
+    return codes.nearest(query, 10_000, **options).ids.tolist()
 
 
 def by_bits(ids, vectors, query, centre, size):
@@ -103,7 +103,7 @@ def test_a_wide_filter_is_scanned(monkeypatch):
     monkeypatch.setattr(index, "SCANNED", 2 * SLOTS)
     odd = rng.permutation(ids[1::2])
     alone = CodeIndex.from_vectors(centre, [(ids[1::2], vectors[1::2])])
-    assert codes.nearest(query, 5, odd).tolist() == alone.nearest(query, 5).tolist()
+    assert codes.nearest(query, 5, odd).ids.tolist() == alone.nearest(query, 5).ids.tolist()
 
 
 def test_a_narrow_filter_is_not_scanned(monkeypatch):
@@ -114,8 +114,8 @@ def test_a_narrow_filter_is_not_scanned(monkeypatch):
     codes = CodeIndex.from_vectors(np.zeros(70, np.float32), [(np.arange(2 * SLOTS), vectors)])
     monkeypatch.setattr(index, "nearest_codes", None)
     few = np.arange(0, 2 * SLOTS, index.SCANNED)
-    assert sorted(codes.nearest(query, len(few), few).tolist()) == few.tolist()
-    assert len(codes.nearest(query, 5, few)) == 5
+    assert sorted(codes.nearest(query, len(few), few).ids.tolist()) == few.tolist()
+    assert len(codes.nearest(query, 5, few).ids) == 5
 
 
 @settings(max_examples=50)
@@ -159,7 +159,7 @@ def test_from_one_dimension_to_4096(dimensions):
     """Any number of dimensions finds the vector that was asked for first."""
     vectors = np.random.default_rng(4).standard_normal((300, dimensions))
     codes = CodeIndex.from_vectors(centre_of(vectors), [(np.arange(300), vectors)])
-    first = vectors[codes.nearest(vectors[7], 1)[0]]
+    first = vectors[codes.nearest(vectors[7], 1).ids[0]]
     assert np.sign(first).tolist() == np.sign(vectors[7]).tolist()
 
 
@@ -217,7 +217,7 @@ def test_candidates_hold_the_nearest(shape):
     codes = CodeIndex.from_vectors(centre_of(vectors[::7]), [(np.arange(20_000), vectors)])
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     nearest = {i: np.argsort(-(unit @ unit[i]))[:10] for i in rng.integers(0, 20_000, 20).tolist()}
-    kept = [np.isin(ids, codes.nearest(vectors[i], 200)).sum() for i, ids in nearest.items()]
+    kept = [np.isin(ids, codes.nearest(vectors[i], 200).ids).sum() for i, ids in nearest.items()]
     assert sum(kept) / 200 >= 0.98
 
 
@@ -226,10 +226,10 @@ def test_threads_share_an_index():
     rng = np.random.default_rng(6)
     vectors = rng.standard_normal((20_000, 64))
     codes = CodeIndex.from_vectors(centre_of(vectors), [(np.arange(20_000), vectors)])
-    expected = [codes.nearest(vectors[i], 50).tolist() for i in range(10)]
+    expected = [codes.nearest(vectors[i], 50).ids.tolist() for i in range(10)]
     answers = [None] * 10
     threads = [
-        threading.Thread(target=lambda i=i: answers.__setitem__(i, codes.nearest(vectors[i], 50).tolist()))
+        threading.Thread(target=lambda i=i: answers.__setitem__(i, codes.nearest(vectors[i], 50).ids.tolist()))
         for i in range(10)
     ]
     for thread in threads:

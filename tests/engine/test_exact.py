@@ -44,7 +44,7 @@ def test_nearest_then_cosines_is_the_reference(collection, k, restricted):
     """Rescored by cosines(), what nearest() gives holds the k best of the reference, and nothing without a score."""
     ids, vectors, query = collection
     among = ids[::2] if restricted else None
-    found = index_of(ids, vectors).nearest(query, k, among)
+    found = index_of(ids, vectors).nearest(query, k, among).ids
     rows = vectors[np.searchsorted(ids, found)]
     scores = dict(zip(found.tolist(), cosines(query, rows).tolist(), strict=True))
     expected = reference(ids, vectors, query, None if among is None else among.tolist())
@@ -65,35 +65,35 @@ def test_replacing_blocks_is_building_anew(collection):
     after = before
     for number in range(4):
         after = after.with_block(number, ids[:0], vectors[:0])
-    assert (len(after), len(after.nearest(query, 5))) == (0, 0)
+    assert (len(after), len(after.nearest(query, 5).ids)) == (0, 0)
     for number, run in runs(ids // BLOCK):
         after = after.with_block(number, ids[run], vectors[run])
-    assert after.nearest(query, 5).tolist() == before.nearest(query, 5).tolist()
+    assert after.nearest(query, 5).ids.tolist() == before.nearest(query, 5).ids.tolist()
 
 
 def test_no_rows():
     """An empty index has nothing near, and says that it is empty."""
     index = ExactIndex.from_vectors([])
-    assert (len(index), index.nbytes, index.nearest(np.ones(3), 10).tolist()) == (0, 0, [])
+    assert (len(index), index.nbytes, index.nearest(np.ones(3), 10).ids.tolist()) == (0, 0, [])
 
 
 @pytest.mark.parametrize(("query", "k"), [([0.0, 0.0], 5), ([1.0, 0.0], 0)])
 def test_nothing_asked_nothing_found(query, k):
     """A zero query and a k of 0 find nothing."""
     index = ExactIndex.from_vectors([(np.arange(3), np.eye(3, 2) + 1)])
-    assert index.nearest(np.array(query), k).tolist() == []
+    assert index.nearest(np.array(query), k).ids.tolist() == []
 
 
 def test_all_ties_are_found():
     """Equal vectors are all candidates, so that the caller can order them by key."""
     index = ExactIndex.from_vectors([(np.arange(50), np.ones((50, 8), np.float32))])
-    assert index.nearest(np.ones(8), 10).tolist() == list(range(50))
+    assert index.nearest(np.ones(8), 10).ids.tolist() == list(range(50))
 
 
 def test_among_takes_any_order_and_strangers():
     """`among` may repeat ids, come in any order, and name ids that are not there."""
     index = ExactIndex.from_vectors([(np.arange(5), np.eye(5) + 1)])
-    assert sorted(index.nearest(np.ones(5), 5, np.array([9999, 4, -7, 1, 4])).tolist()) == [1, 4]
+    assert sorted(index.nearest(np.ones(5), 5, np.array([9999, 4, -7, 1, 4])).ids.tolist()) == [1, 4]
 
 
 def test_equal_vectors_get_equal_scores_wherever_they_stand():

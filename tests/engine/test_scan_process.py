@@ -57,7 +57,7 @@ def pid(process):
 
 
 def alone(codes, query, count, among=None):
-    return codes.search(np.asarray(query), count, among).tolist()
+    return codes.search(np.asarray(query), count, among).ids.tolist()
 
 
 def answered(monkeypatch):
@@ -73,7 +73,7 @@ def test_it_finds_what_a_search_here_finds(process, codes, monkeypatch):
     expected = [alone(codes, *question) for question in asked]
     started(process, codes)
     answered(monkeypatch)
-    assert [codes.nearest(*question).tolist() for question in asked] == expected
+    assert [codes.nearest(*question).ids.tolist() for question in asked] == expected
     assert [len(found) for found in expected] == [50, 5_000, 5, 5, 10, 0, 0]
 
 
@@ -86,7 +86,7 @@ def test_it_sees_every_change(process, codes, monkeypatch):
     assert expected[3][0] == block * 1024 + 3
     answered(monkeypatch)
     assert [
-        each.nearest(query, 20).tolist() for each in (codes, changed) for query in (VECTORS[0], -VECTORS[0])
+        each.nearest(query, 20).ids.tolist() for each in (codes, changed) for query in (VECTORS[0], -VECTORS[0])
     ] == expected
     assert len(process._connections._known) == 3  # two chunks, and one of them changed
 
@@ -97,7 +97,7 @@ def test_it_forgets_what_is_gone_here(process, codes):
     started(process, other)
     mapped = maps(pid(process))
     del other
-    assert codes.nearest(VECTORS[0], 5).tolist() == alone(codes, VECTORS[0], 5)
+    assert codes.nearest(VECTORS[0], 5).ids.tolist() == alone(codes, VECTORS[0], 5)
     assert process._connections._known == {chunk.serial for chunk in codes.chunks.values()}
     assert maps(pid(process)) - mapped == len(codes.chunks) - 1
 
@@ -113,7 +113,7 @@ def test_ten_threads_at_once(process, codes):
     answers = [None] * 10
 
     def ask(i):
-        answers[i] = [codes.nearest(VECTORS[i], 50).tolist() for _ in range(20)]
+        answers[i] = [codes.nearest(VECTORS[i], 50).ids.tolist() for _ in range(20)]
 
     run([threading.Thread(target=ask, args=(i,)) for i in range(10)])
     assert answers == [[found] * 20 for found in expected]
@@ -148,7 +148,7 @@ def test_one_that_is_killed_is_not_missed(process, codes, caplog):
     """The search goes on here, somebody is told, and nothing is started that may be killed again."""
     started(process, codes)
     os.kill(pid(process), signal.SIGKILL)
-    assert codes.nearest(VECTORS[0], 5).tolist() == alone(codes, VECTORS[0], 5)
+    assert codes.nearest(VECTORS[0], 5).ids.tolist() == alone(codes, VECTORS[0], 5)
     assert "without a process of their own, which ended with -9" in caplog.text
     process.met(codes.chunks)
     assert (process.is_running, process._may_start) == (False, False)
@@ -165,7 +165,7 @@ def test_one_that_is_killed_while_many_ask(process, codes, caplog):
         for n in range(50):
             if (i, n) == (0, 10):
                 os.kill(killed, signal.SIGKILL)
-            answers[i].append(codes.nearest(VECTORS[i], 50).tolist())
+            answers[i].append(codes.nearest(VECTORS[i], 50).ids.tolist())
 
     run([threading.Thread(target=ask, args=(i,)) for i in range(8)])
     assert answers == [[found] * 50 for found in expected]
@@ -179,7 +179,7 @@ def test_one_that_hangs_is_ended(process, codes, caplog):
         assert sock.gettimeout() == parent.PATIENCE
         sock.settimeout(0.2)
     os.kill(pid(process), signal.SIGSTOP)
-    assert codes.nearest(VECTORS[0], 5).tolist() == alone(codes, VECTORS[0], 5)
+    assert codes.nearest(VECTORS[0], 5).ids.tolist() == alone(codes, VECTORS[0], 5)
     assert "which ended with -9: timed out" in caplog.text
 
 
@@ -188,7 +188,7 @@ def test_one_that_fails_says_so(process, codes, caplog, capfd):
     started(process, codes)
     unknown = CodeIndex.from_vectors(codes.centre, [(IDS[:9], VECTORS[:9])])
     process._connections._known.update(chunk.serial for chunk in unknown.chunks.values())  # so it is not told of them
-    assert unknown.nearest(VECTORS[0], 5).tolist() == alone(unknown, VECTORS[0], 5)
+    assert unknown.nearest(VECTORS[0], 5).ids.tolist() == alone(unknown, VECTORS[0], 5)
     assert "which ended with 1" in caplog.text
     assert "KeyError" in capfd.readouterr().err
 
@@ -200,10 +200,10 @@ def test_one_that_was_idle_may_start_again(process, codes, caplog):
     for sock in process._connections._sockets:
         parent._shut(sock)  # as when all its threads have ended
     process._connections._process.wait(PATIENCE)
-    assert codes.nearest(VECTORS[0], 5).tolist() == alone(codes, VECTORS[0], 5)
+    assert codes.nearest(VECTORS[0], 5).ids.tolist() == alone(codes, VECTORS[0], 5)
     assert not process.is_running
     assert pid(started(process, codes)) != first
-    assert codes.nearest(VECTORS[0], 5).tolist() == alone(codes, VECTORS[0], 5)
+    assert codes.nearest(VECTORS[0], 5).ids.tolist() == alone(codes, VECTORS[0], 5)
     assert caplog.text == ""
 
 
@@ -236,7 +236,7 @@ def test_where_memory_for_it_runs_out(process, codes, monkeypatch, caplog):
     started(process, codes)
     changed = codes.with_blocks([(int(IDS[0]) // 1024, None)])
     monkeypatch.setattr(os, "memfd_create", full)
-    assert changed.nearest(VECTORS[0], 5).tolist() == alone(changed, VECTORS[0], 5)
+    assert changed.nearest(VECTORS[0], 5).ids.tolist() == alone(changed, VECTORS[0], 5)
     assert "[Errno 24] Too many open files" in caplog.text
     assert (process.is_running, process._may_start) == (False, False)
 
@@ -253,7 +253,7 @@ def test_an_interrupted_search_leaves_no_answer_behind(process, codes, monkeypat
         with pytest.raises(KeyboardInterrupt):
             codes.nearest(VECTORS[1], 5)
     for i in range(6):
-        assert codes.nearest(VECTORS[i], 5).tolist() == alone(codes, VECTORS[i], 5)
+        assert codes.nearest(VECTORS[i], 5).ids.tolist() == alone(codes, VECTORS[i], 5)
 
 
 def test_without_one(codes, process, monkeypatch, caplog):
@@ -263,7 +263,7 @@ def test_without_one(codes, process, monkeypatch, caplog):
     wait_for(lambda: caplog.text, "somebody says that it does not start")
     assert "Searches go on without a process of their own, which does not start" in caplog.text
     process.met(codes.chunks)
-    assert codes.nearest(VECTORS[0], 5).tolist() == alone(codes, VECTORS[0], 5)
+    assert codes.nearest(VECTORS[0], 5).ids.tolist() == alone(codes, VECTORS[0], 5)
 
 
 def test_where_there_is_no_shared_memory(codes, monkeypatch):
@@ -281,7 +281,7 @@ def test_more_chunks_than_descriptors(process, codes, monkeypatch):
     started(process, codes)
     first, second = (CodeIndex.from_vectors(codes.centre, [(IDS[:9], VECTORS[:9])]) for _ in range(2))
     for each in (first, second):
-        assert each.nearest(VECTORS[0], 5).tolist() == alone(each, VECTORS[0], 5)
+        assert each.nearest(VECTORS[0], 5).ids.tolist() == alone(each, VECTORS[0], 5)
     assert process._connections._known == serials(codes) | serials(first)
     del first, each
     kept = serials(codes) | serials(second)
@@ -308,7 +308,7 @@ def test_no_thread_to_be_had(process, codes, monkeypatch, caplog):
 
     monkeypatch.setattr(threading.Thread, "start", fail)
     with index.scans.turn():
-        assert codes.nearest(VECTORS[0], 5).tolist() == alone(codes, VECTORS[0], 5)
+        assert codes.nearest(VECTORS[0], 5).ids.tolist() == alone(codes, VECTORS[0], 5)
     assert "which does not start: can't start new thread" in caplog.text
 
 
@@ -337,7 +337,7 @@ def test_after_a_fork_it_is_the_parents(process, codes):
     process.forget()
     assert not process.is_running
     process._connections = connections
-    assert codes.nearest(VECTORS[0], 5).tolist() == alone(codes, VECTORS[0], 5)
+    assert codes.nearest(VECTORS[0], 5).ids.tolist() == alone(codes, VECTORS[0], 5)
 
 
 PARENT = """

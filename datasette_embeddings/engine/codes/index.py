@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..exact import Floats, Ids, largest, runs, unit_rows
+from ..exact import Floats, Ids, Ranked, largest, nothing, runs, unit_rows
 from .chunks import CHUNK, CHUNK_BLOCKS, Chunk, Draft
 from .process import scan_process
 from .scan import STEP, Mask, Part, nearest_codes
@@ -66,8 +66,8 @@ class CodeIndex:
         """Bytes of memory that the codes take."""
         return sum(chunk.used * (chunk.words.shape[0] * 8 + 2) for chunk in self.chunks.values())
 
-    def nearest(self, query: NDArray[np.floating], count: int, among: Ids | None = None) -> Ids:
-        """Up to `count` vector ids that are worth rescoring for this (dimensions,) query, the most promising first.
+    def nearest(self, query: NDArray[np.floating], count: int, among: Ids | None = None) -> Ranked:
+        """Up to `count` vectors that are worth scoring for this (dimensions,) query, with the `estimates` of it.
 
         `among`: only these vector ids, in any order; where they are no more than `count`, all that have a code come
         back. Nothing is near a zero vector, nor is a zero vector near anything.
@@ -82,12 +82,12 @@ class CodeIndex:
                 found = self.search(query, count, among, step=STEP if alone else CHUNK)
         return found
 
-    def search(self, query: NDArray[np.floating], count: int, among: Ids | None, step: int = STEP) -> Ids:
+    def search(self, query: NDArray[np.floating], count: int, among: Ids | None, step: int = STEP) -> Ranked:
         """What `nearest` gives, found in this process and without waiting for a turn, `step` codes at a time."""
         rows = query[None, :]
         unit, has_direction = unit_rows(rows)
         if not has_direction[0] or count < 1:
-            return np.empty(0, np.int64)
+            return nothing()
         size = max(POOL, 4 * count)
         wanted = None if among is None else _ascending(among)
         if wanted is None or len(wanted) > max(size, len(self) // SCANNED):
@@ -104,12 +104,13 @@ class CodeIndex:
             if (chunk := self.chunks.get(number))
         ]
 
-    def _best(self, unit: Floats, ids: Ids, count: int) -> Ids:
+    def _best(self, unit: Floats, ids: Ids, count: int) -> Ranked:
         codes = self._codes_of(ids)
         scores = estimates(unit, self.centre, codes)
         present = ~np.isnan(scores)
         ids, scores = ids[present], scores[present]
-        return ids[largest(scores, count)[:count]]
+        order = largest(scores, count)[:count]
+        return Ranked(ids[order], scores[order])
 
     def _codes_of(self, ids: Ids) -> Signs:
         words = np.zeros((width_of(len(self.centre)), len(ids)), np.uint64)

@@ -18,7 +18,7 @@ Mask = NDArray[np.bool_]
 # docs/search-internals.md has the measurements of these.
 LEADING = 4  # words of each code that all are sifted by, or two thirds of them where that is more
 SIFTED = 48  # of so many codes one is compared in full, and at least twice what is wanted
-SAMPLED = 16  # of so many distances one is looked at to find the cut
+SAMPLED = 61  # of so many distances one is looked at to find the cut; a prime, lest it follow a pattern of the rows
 STEP = 16_384  # codes compared at a time: they fit the processor's cache; more where threads wait for each other
 SMALL = 4  # words whose distance is kept in a byte: 255 and 256 bits that differ count as 254
 
@@ -47,7 +47,7 @@ def nearest_codes(query: Words, parts: Sequence[Part], count: int, step: int = S
     compare = _Comparison(query[:leading], step)
     for part, piece in zip(parts, pieces, strict=True):
         compare(part, piece)
-    places = np.flatnonzero(distances <= _cut(distances, max(2 * count, len(distances) // SIFTED)))
+    places = _near(distances, max(2 * count, len(distances) // SIFTED))
     bounds = np.searchsorted(places, ends)
     ids, rest = [], []
     for part, end, near in zip(parts, ends, np.split(places, bounds[:-1]), strict=True):
@@ -93,15 +93,25 @@ class _Comparison:
             np.add.reduce(counts, axis=0, dtype=out.dtype, out=out)
 
 
-def _cut(distances: Distances, count: int) -> int:
-    """About the `count` smallest distances, at least half as many if there are, are no greater than this."""
+def _near(distances: Distances, count: int) -> Ids:
+    """Where about the `count` smallest distances lie, in order; at least half as many if there are."""
     farthest = _far(distances) - 1
     if count < len(distances):
         sample = distances[::SAMPLED]
-        cut = min(_nth(sample, count * len(sample) // len(distances)), farthest)
-        if np.count_nonzero(distances <= cut) >= count // 2:
-            return cut
-    return min(_nth(distances, min(count, len(distances)) - 1), farthest)
+        cut = _nth(sample, count * len(sample) // len(distances))
+        places = _up_to(distances, min(cut, farthest))
+        if len(places) >= count // 2:
+            return places
+    return _up_to(distances, min(_nth(distances, min(count, len(distances)) - 1), farthest))
+
+
+def _up_to(distances: Distances, cut: int) -> Ids:
+    """Where the distances up to this one lie: eight at a time are passed over, which takes half of the time."""
+    eights = np.zeros(-(-len(distances) // 8), np.uint64)
+    np.less_equal(distances, cut, out=eights.view(np.bool_)[: len(distances)])
+    some = np.flatnonzero(eights != 0)
+    near = np.flatnonzero(eights[some].view(np.bool_))
+    return np.asarray(some[near >> 3] * 8 + (near & 7))
 
 
 def _smallest(distances: Distances, count: int) -> NDArray[np.bool_]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from itertools import chain, islice
+from itertools import chain
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..collections import Collection
 from ..errors import Conflict, NotFound, VectorError
@@ -21,15 +20,12 @@ from ..vector_table import row_vectors
 from ..vectors import decode, mean_direction
 from .among import Among
 from .caches import Caches, Opener
-from .candidates import Candidate, Scored, current, found_chunks, in_order, scored
+from .candidates import Candidate, current, found_chunks, in_order, scored
 from .matches import FoundChunk, Key, Match, check_count
+from .rounds import Round
 from .views import View
 
-# Codes worth rescoring for ten matches, and for each of many more; docs/search-internals.md has the measurement.
-POOL = 320
-POOL_EACH = 16
 LISTED = 5  # chunks of one row
-GROWTH = 4
 
 
 class Searcher:
@@ -67,7 +63,7 @@ class Searcher:
                 f"The query has {vector.size} dimensions; the vectors of {self.collection.name!r} have "
                 f"{self.collection.dimensions}"
             )
-        return _Round(self, vector, k, self._ids(among), frozenset(leave_out)).matches()
+        return Round(self, vector, k, self._ids(among), frozenset(leave_out)).matches()
 
     def similar(self, key: Key, k: int = 10, *, among: Among | None = None) -> list[Match]:
         """The k rows nearest to a row, itself left out; an error where it has no vector that is true of it.
@@ -136,65 +132,3 @@ class Searcher:
                 f"{self.source.name} has another primary key than when it was embedded: delete the collection "
                 f"{self.collection.name!r} and embed the table again"
             )
-
-
-class _Round:
-    """One search: takes candidates in growing numbers until k of them stood the check."""
-
-    def __init__(
-        self, searcher: Searcher, query: NDArray[np.float64], k: int, among: Ids | None, leave_out: frozenset[int]
-    ) -> None:
-        self.searcher, self.query, self.k = searcher, query, k
-        self.among, self.leave_out = among, leave_out
-        self.scored: dict[int, Scored] = {}
-        # Of those that were checked, by stored key and hash; None where the row is another by now.
-        self.rows: dict[tuple[Key, str], Key | None] = {}
-
-    def matches(self) -> list[Match]:
-        """The best k whose rows still say what was embedded."""
-        view = self.searcher.view
-        index = view.index
-        k = min(self.k, len(index))
-        pool = (k if view.is_exact else max(POOL, POOL_EACH * k)) + len(self.leave_out)
-        while True:
-            ids = index.nearest(self.query, pool, self.among)
-            self._score(ids.tolist())
-            all_known = pool >= len(index) or len(ids) < pool
-            # Of more than the pool some are there only because float32 cannot tell them from those that are not.
-            certain = len(self.scored) if all_known or not view.is_exact else pool - len(self.leave_out)
-            matches = self._best(k, certain)
-            if len(matches) >= k or all_known:
-                return matches
-            pool = min(pool * GROWTH, len(index))
-
-    def _score(self, vector_ids: list[int]) -> None:
-        wanted = [place for place in vector_ids if place not in self.scored and place not in self.leave_out]
-        searcher = self.searcher
-        self.scored.update(scored(searcher.conn, searcher.collection, self.query, wanted))
-
-    def _best(self, k: int, certain: int) -> list[Match]:
-        chunks: dict[Key, list[Candidate]] = {}
-        for found, key in self._checked(k, certain):
-            chunks.setdefault(key, []).append(found)
-            if len(chunks) == k:
-                break
-        return self.searcher.matches(chunks)
-
-    def _checked(self, k: int, certain: int) -> Iterator[tuple[Candidate, Key]]:
-        """The candidates that stand the check, best first, each with its row's key."""
-        searcher = self.searcher
-        ordered = in_order(searcher.conn, searcher.collection, searcher.source, self.scored, k)
-        order = islice(ordered, certain)
-        while part := list(islice(order, k)):  # most stand it, so most searches check once
-            self._check(part)
-            for found in part:
-                if (key := self.rows[found.key, found.row_hash]) is not None:
-                    yield found, key
-
-    def _check(self, candidates: list[Candidate]) -> None:
-        places = {(found.key, found.row_hash): found.vector_id for found in candidates}
-        unchecked = {vector_id: row for row, vector_id in places.items() if row not in self.rows}
-        if unchecked:
-            searcher, hashes = self.searcher, {vector_id: row[1] for vector_id, row in unchecked.items()}
-            rows = current(searcher.conn, searcher.collection, searcher.source, hashes)
-            self.rows.update({row: rows.get(vector_id) for vector_id, row in unchecked.items()})

@@ -176,7 +176,7 @@ def _search(path, database, shared):
     with closing(connect(path)) as conn:
         return shared.view(conn, get_collection(conn, "notes"), database, lambda: connect(path)).index.nearest(
             [1.0, 0.0], 3
-        ).tolist() == [1, 2, 3]
+        ).ids.tolist() == [1, 2, 3]
 
 
 def test_vectors_beyond_half_the_budget_are_searched_by_codes(path):

@@ -51,14 +51,14 @@ def change(path, *statements):
 def test_one_row_renews_one_block(path, monkeypatch):
     """A changed row costs the reading of its own block, and leaves the older view as it was."""
     view = seen(path)
-    before = view.index.nearest(QUERY, 3).tolist()
+    before = view.index.nearest(QUERY, 3).ids.tolist()
     change(path, "update notes set body = '[1, 0]' where id = 3000")
     read = counted(monkeypatch, views, "read_vectors" if view.is_exact else "read_blocks")
     after = seen(path, view)
     blocks = [arguments[2] for arguments in read]
     assert blocks == ([2] if view.is_exact else [[2]])
-    assert after.index.nearest(QUERY, 3).tolist() == seen(path).index.nearest(QUERY, 3).tolist()
-    assert (len(after.index), view.index.nearest(QUERY, 3).tolist()) == (ROWS, before)
+    assert after.index.nearest(QUERY, 3).ids.tolist() == seen(path).index.nearest(QUERY, 3).ids.tolist()
+    assert (len(after.index), view.index.nearest(QUERY, 3).ids.tolist()) == (ROWS, before)
 
 
 def test_renewed_is_loaded(path):
@@ -75,7 +75,7 @@ def test_renewed_is_loaded(path):
         change(path, *statements)
         view, fresh = seen(path, view), seen(path)
         assert (view.token, view.tokens, len(view.index)) == (fresh.token, fresh.tokens, len(fresh.index))
-        assert view.index.nearest(QUERY, 100).tolist() == fresh.index.nearest(QUERY, 100).tolist()
+        assert view.index.nearest(QUERY, 100).ids.tolist() == fresh.index.nearest(QUERY, 100).ids.tolist()
 
 
 def test_a_new_centre_loads_anew(path, monkeypatch):

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from ...exact import Floats, Ids
+from ...exact import Floats, Ids, Ranked
 from ..chunks import Chunk
 from ..index import CodeIndex
 from ..turns import Turns
@@ -60,7 +60,7 @@ class _Server:
         header, arrays, descriptors = receive(sock)
         self.asked = time.monotonic()
         if "nearest" in header:
-            send(sock, {}, [self._nearest(header, *arrays)])
+            send(sock, {}, self._nearest(header, *arrays))
         else:
             self._change(header, descriptors)
             send(sock, {})
@@ -72,7 +72,7 @@ class _Server:
             self.chunks[serial] = Chunk.mapped(descriptor, width, used)
             os.close(descriptor)
 
-    def _nearest(self, header: dict[str, Any], centre: Floats, query: Array, among: Ids | None = None) -> Ids:
+    def _nearest(self, header: dict[str, Any], centre: Floats, query: Array, among: Ids | None = None) -> Ranked:
         chunks = {number: self.chunks[serial] for number, serial in header["chunks"]}
         with self._turns.turn():
             return CodeIndex(centre, chunks).search(query, header["nearest"], among)
