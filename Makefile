@@ -23,7 +23,7 @@ BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help init test test-stable test-alpha test-servers test-large lint fix docs demo bench bench-million bench-search bench-quality bench-follow clean
+.PHONY: help init test test-stable test-alpha test-servers test-large lint fix docs demo bench bench-million bench-search bench-scored bench-quality bench-follow clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -111,6 +111,9 @@ $(BENCH)/.installed: pyproject.toml
 
 bench-search: $(BENCH)/.installed bench-million  ## Compare the search with numpy, sqlite-vec, llm and others (4 GB more)
 	$(BENCH)/bin/python bench/search.py $(BENCH_ARGS)
+
+bench-scored: $(BENCH)/.installed bench-million  ## Say how many candidates a search scores, and what it finds by that
+	$(BENCH)/bin/python bench/scored.py $(BENCH_ARGS)
 
 bench-quality: $(STABLE)/.installed  ## Say how good the matches are on judged texts (FOLDER=cranfield)
 	@test -n "$(FOLDER)" || { echo "FOLDER=… names a folder of judged texts" >&2; exit 1; }

@@ -30,6 +30,13 @@ def test_the_search_is_measured():
     assert printed.count("10 clients: ") == 3
 
 
+def test_how_many_are_scored_is_measured():
+    """bench/scored.py says for each of its parameters what is found and what is read, and leaves none out."""
+    printed = run("scored.py", "--quick")
+    assert printed.count(": recall 0.") == 12
+    assert "10 matches, 400 candidates, 3.5: recall" in printed
+
+
 def test_following_is_measured():
     """Every measurement of bench/follow.py comes out, with ratios to the bare load."""
     printed = run("follow.py", "--rows", 2000, "--rounds", 1)

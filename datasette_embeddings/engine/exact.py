@@ -17,7 +17,9 @@ BLOCK = 1024  # neighbouring vector ids that are replaced together when one of t
 # Numbers in one product. OpenBLAS splits a longer one over threads that spin for each other: on a busy machine that
 # makes 1 ms into 40 ms or more (docs/search-internals.md).
 PRODUCT = 2**18
-SCORED = 160  # vectors that `cosines` takes at a time: their float64 fit the processor's cache
+# Numbers that `cosines` takes at a time: so few that the system need not be asked for memory. And a row that is longer
+# than einsum's buffer of 8,192, which it adds up in parts that depend on its neighbours, has none.
+SCORED = 15_360
 
 
 class Ranked(NamedTuple):
@@ -90,14 +92,15 @@ def cosines(query: NDArray[np.floating], vectors: NDArray[np.floating]) -> NDArr
     wanted = np.asarray(query, dtype=np.float64)
     wanted = wanted / (np.abs(wanted).max(initial=0) or 1)  # a query in float64 may have squares that overflow it
     dots, squares = np.empty((2, len(vectors)))
-    rows, terms = np.empty((2, min(len(vectors), SCORED), len(wanted)))
-    for start in range(0, len(vectors), SCORED):
-        part = slice(start, start + SCORED)
-        count = len(vectors[part])
-        rows[:count] = vectors[part]
-        # Sums and no matrix product: BLAS adds a row up in another order according to where it stands.
-        np.multiply(rows[:count], wanted, out=terms[:count]).sum(axis=1, out=dots[part])
-        np.multiply(rows[:count], rows[:count], out=terms[:count]).sum(axis=1, out=squares[part])
+    step = max(1, SCORED // max(1, len(wanted)))
+    rows = np.empty((min(len(vectors), step), len(wanted)))
+    for start in range(0, len(vectors), step):
+        part = slice(start, start + step)
+        some = rows[: len(vectors[part])]
+        some[:] = vectors[part]
+        # Not a matrix product: BLAS adds a row up in another order according to where it stands.
+        np.einsum("ij,j->i", some, wanted, out=dots[part])
+        np.einsum("ij,ij->i", some, some, out=squares[part])
     lengths = np.sqrt(squares) * np.sqrt((wanted * wanted).sum())
     with np.errstate(invalid="ignore"):  # 0 / 0 is the NaN that is promised
         return np.asarray(np.clip(dots / lengths, -1.0, 1.0))

@@ -96,13 +96,15 @@ def test_among_takes_any_order_and_strangers():
     assert sorted(index.nearest(np.ones(5), 5, np.array([9999, 4, -7, 1, 4])).ids.tolist()) == [1, 4]
 
 
-def test_equal_vectors_get_equal_scores_wherever_they_stand():
+@pytest.mark.parametrize("dimensions", [1, 3, 31, 383, 384, 7681, 8192, 8193, 20_001])
+def test_equal_vectors_get_equal_scores_wherever_they_stand(dimensions):
     """A score is the same to the last bit whatever else was asked for, or ties would fall in any order."""
     rng = np.random.default_rng(1)
-    query, row = rng.standard_normal((2, 383)).astype(np.float32)
-    others = rng.standard_normal((2 * SCORED, 383)).astype(np.float32)
+    query, row = rng.standard_normal((2, dimensions)).astype(np.float32)
     alone = cosines(query, row[None, :])[0]
-    for place in range(0, 2 * SCORED, 7):
+    count = min(2 * max(1, SCORED // dimensions), 100) + 3  # computed in two or more parts
+    for place in range(count):
+        others = rng.standard_normal((count - 1, dimensions)).astype(np.float32)
         assert cosines(query, np.insert(others, place, row, axis=0))[place] == alone
 
 

@@ -33,6 +33,7 @@ NOT_STARTED = "Searches go on without a process of their own, which does not sta
 # is a tenth of its time.
 ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_THRESHOLD_": "33554432",
     "MALLOC_TRIM_THRESHOLD_": "33554432",
 }
