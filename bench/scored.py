@@ -18,7 +18,7 @@ from search import QUICK, machine, recall_of
 from search_contestants import Answer, our_answer
 from search_files import Matrix, our_file
 
-from datasette_embeddings.engine.search import candidates, rounds
+from datasette_embeddings.engine.search import candidates, meaning, prospects
 
 ALL = 1e9  # standard deviations: nobody is ruled out
 # For ten matches: how many candidates, and ERRORS.
@@ -55,7 +55,7 @@ def measure(folder: Path, texts: list[str], vectors: Matrix, queries: Matrix) ->
     candidates.read_stored = counting
     for k in (10, 100):
         for pool, errors in PARAMETERS:
-            rounds.POOL, rounds.POOL_EACH, rounds.ERRORS = pool, pool // 20, errors
+            meaning.POOL, meaning.POOL_EACH, prospects.ERRORS = pool, pool // 20, errors
             answer = our_answer(path, k=k)
             answer(queries[0])
             read.clear()

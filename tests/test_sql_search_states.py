@@ -11,7 +11,7 @@ from fake_models import SlowLoading, WordLengths
 from searched import Numbers, counted, embed_within, found, notes
 
 from datasette_embeddings.engine.collections import create_collection, define
-from datasette_embeddings.engine.search import Searcher, caches, rounds
+from datasette_embeddings.engine.search import Searcher, caches, meaning
 
 # Datasette asks sqlite3 to report what a function of ours raised, besides the query's own error.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -138,17 +138,17 @@ COUNT = "with recursive n(i) as (select 1 union all select i + 1 from n limit {}
 @pytest.mark.parametrize("sql", ["select {}", "select value from json_each({})", "select count(*) from json_each({})"])
 async def test_a_read_that_meets_the_time_limit(make, monkeypatch, sql):
     """A read of ours that takes too long ends as any query that does, and never as one that found nothing."""
-    datasette, original = make(settings={"sql_time_limit_ms": 50}), rounds.scored
+    datasette, original = make(settings={"sql_time_limit_ms": 50}), meaning.scored
     sql = sql.format("embed_search('notes', '[1, 0]')")
 
     def slow(conn, *arguments):
         conn.execute(COUNT.format(10**12)).fetchall()
         return original(conn, *arguments)
 
-    monkeypatch.setattr(rounds, "scored", slow)
+    monkeypatch.setattr(meaning, "scored", slow)
     with pytest.raises(QueryInterrupted):
         await datasette.get_database("data").execute(sql)
-    monkeypatch.setattr(rounds, "scored", original)
+    monkeypatch.setattr(meaning, "scored", original)
     assert len((await datasette.get_database("data").execute(sql)).rows) > 0
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import sqlite3
+import threading
 from contextlib import closing, suppress
 
 import pytest
@@ -226,25 +227,49 @@ async def test_a_disk_that_is_full(make_datasette, path):
     assert read(path, "pragma integrity_check") == [("ok",)]
 
 
-async def test_a_database_in_memory(make_datasette):
-    """A named database in memory is embedded like a file."""
-    datasette = make_datasette(models=[model := WordLengths()])
-    database = datasette.add_memory_database("test_worker_memory")
-    await compat.write(database, lambda conn: fill(conn))
+async def job_in_memory(make_datasette, name, model):
+    """The job that has embedded a table of a named database in memory, once it is over."""
+    datasette = make_datasette(models=[model])
+    database = datasette.add_memory_database(name)
+    await compat.write(database, fill)
     job = await compat.write(database, lambda conn: begin(conn, model))
     current = await started(datasette)
+    over = []
 
     async def its_end():
-        while True:
+        while not over:
             with suppress(sqlite3.OperationalError):  # a writer refuses readers that share its cache
-                if (await database.execute_fn(lambda conn: jobs.get_job(conn, job.id))).ended:
-                    return
+                job_now = await database.execute_fn(lambda conn: jobs.get_job(conn, job.id))
+                over.extend([job_now] if job_now.ended or job_now.status == "paused" else [])
             await asyncio.sleep(0.02)
 
-    await asyncio.wait_for(its_end(), PATIENCE)
-    await current.close()
-    ended_job = await database.execute_fn(lambda conn: jobs.get_job(conn, job.id))
-    assert (ended_job.status, ended_job.reason, ended_job.embedded) == ("finished", None, 2000)
+    try:
+        await asyncio.wait_for(its_end(), PATIENCE)
+    finally:
+        await current.close()
+    return over[0].status, over[0].reason, over[0].embedded
+
+
+async def test_a_database_in_memory(make_datasette):
+    """A named database in memory is embedded like a file."""
+    assert await job_in_memory(make_datasette, "test_worker_memory", WordLengths()) == ("finished", None, 2000)
+
+
+async def test_readers_of_a_database_in_memory(make_datasette):
+    """Who reads the table of jobs holds a job up and does not pause it, although SQLite refuses its writes at once."""
+    name = "test_worker_readers"
+    reader = sqlite3.connect(f"file:{name}?mode=memory&cache=shared", uri=True, check_same_thread=False)
+
+    class Read(WordLengths):
+        def embed_batch(self, contents):
+            if not reader.in_transaction:
+                reader.execute("begin")
+                reader.execute("select * from _embed_jobs").fetchall()
+                threading.Timer(0.5, reader.rollback).start()
+            return super().embed_batch(contents)
+
+    with closing(reader):
+        assert await job_in_memory(make_datasette, name, Read()) == ("finished", None, 2000)
 
 
 def fill(conn):

@@ -5,26 +5,31 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import chain
+from itertools import chain, islice
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..collections import Collection
 from ..errors import Conflict, NotFound, VectorError
-from ..exact import Ids
+from ..exact import Ids, Ranked
 from ..identifiers import quote
 from ..tables import SourceTable, source_table
 from ..vector_table import row_vectors
 from ..vectors import decode, mean_direction
 from .among import Among
 from .caches import Caches, Opener
-from .candidates import Candidate, current, found_chunks, in_order, scored
+from .candidates import Candidate, Scored, current, found_chunks, in_order, scored
 from .matches import FoundChunk, Key, Match, check_count
-from .rounds import Round
+from .prospects import FIRST, highest_scores, nth_largest
 from .views import View
 
+# Codes worth scoring for ten matches, and for each of many more; docs/search-internals.md has the measurement.
+POOL = 400
+POOL_EACH = 20
+GROWTH = 4
 LISTED = 5  # chunks of one row
 
 
@@ -63,7 +68,7 @@ class Searcher:
                 f"The query has {vector.size} dimensions; the vectors of {self.collection.name!r} have "
                 f"{self.collection.dimensions}"
             )
-        return Round(self, vector, k, self._ids(among), frozenset(leave_out)).matches()
+        return _Round(self, vector, k, self._ids(among), frozenset(leave_out)).matches()
 
     def similar(self, key: Key, k: int = 10, *, among: Among | None = None) -> list[Match]:
         """The k rows nearest to a row, itself left out; an error where it has no vector that is true of it.
@@ -132,3 +137,84 @@ class Searcher:
                 f"{self.source.name} has another primary key than when it was embedded: delete the collection "
                 f"{self.collection.name!r} and embed the table again"
             )
+
+
+class _Round:
+    """One search: takes candidates in growing numbers until k of them stood the check."""
+
+    def __init__(
+        self, searcher: Searcher, query: NDArray[np.float64], k: int, among: Ids | None, leave_out: frozenset[int]
+    ) -> None:
+        self.searcher, self.query, self.k = searcher, query, k
+        self.among, self.leave_out = among, leave_out
+        self.scored: dict[int, Scored] = {}
+        # Of those that were checked, by stored key and hash; None where the row is another by now.
+        self.rows: dict[tuple[Key, str], Key | None] = {}
+
+    def matches(self) -> list[Match]:
+        """The best k whose rows still say what was embedded."""
+        view = self.searcher.view
+        index = view.index
+        k = min(self.k, len(index))
+        pool = (k if view.is_exact else max(POOL, POOL_EACH * k)) + len(self.leave_out)
+        while True:
+            found = index.nearest(self.query, pool, self.among)
+            all_known = pool >= len(index) or len(found.ids) < pool
+            if view.is_exact or all_known:
+                self._score(found.ids.tolist())
+                # Of more than the pool some are there only because float32 cannot tell them from those that are not.
+                matches = self._best(k, len(self.scored) if all_known else pool - len(self.leave_out))
+            else:
+                matches = self._best_by_estimates(found, k)
+            if len(matches) >= k or all_known:
+                return matches
+            pool = min(pool * GROWTH, len(index))
+
+    def _best_by_estimates(self, found: Ranked, k: int) -> list[Match]:
+        """The best k of these, without scoring those that are none of them by all that their estimates say."""
+        ids = found.ids.tolist()
+        known = int(FIRST * len(ids))
+        self._score(ids[:known])
+        scores = np.array([self.scored[each][0] if each in self.scored else np.nan for each in ids[:known]])
+        highest = highest_scores(found.scores, scores)
+        wanted = int(np.count_nonzero(highest >= nth_largest(scores, k)))
+        while True:
+            self._score(ids[known:wanted])
+            known = max(known, wanted)
+            matches = self._best(k, len(self.scored))
+            least = (matches[-1].score or 0.0) if len(matches) >= k else -np.inf
+            wanted = int(np.count_nonzero(highest >= least))
+            if wanted <= known:
+                return matches
+
+    def _score(self, vector_ids: list[int]) -> None:
+        wanted = [place for place in vector_ids if place not in self.scored and place not in self.leave_out]
+        searcher = self.searcher
+        self.scored.update(scored(searcher.conn, searcher.collection, self.query, wanted))
+
+    def _best(self, k: int, certain: int) -> list[Match]:
+        chunks: dict[Key, list[Candidate]] = {}
+        for found, key in self._checked(k, certain):
+            chunks.setdefault(key, []).append(found)
+            if len(chunks) == k:
+                break
+        return self.searcher.matches(chunks)
+
+    def _checked(self, k: int, certain: int) -> Iterator[tuple[Candidate, Key]]:
+        """The candidates that stand the check, best first, each with its row's key."""
+        searcher = self.searcher
+        ordered = in_order(searcher.conn, searcher.collection, searcher.source, self.scored, k)
+        order = islice(ordered, certain)
+        while part := list(islice(order, k)):  # most stand it, so most searches check once
+            self._check(part)
+            for found in part:
+                if (key := self.rows[found.key, found.row_hash]) is not None:
+                    yield found, key
+
+    def _check(self, candidates: list[Candidate]) -> None:
+        places = {(found.key, found.row_hash): found.vector_id for found in candidates}
+        unchecked = {vector_id: row for row, vector_id in places.items() if row not in self.rows}
+        if unchecked:
+            searcher, hashes = self.searcher, {vector_id: row[1] for vector_id, row in unchecked.items()}
+            rows = current(searcher.conn, searcher.collection, searcher.source, hashes)
+            self.rows.update({row: rows.get(vector_id) for vector_id, row in unchecked.items()})

@@ -5,7 +5,7 @@ from chunked import ShortSighted
 from embedded import embed, make_file, write
 from searched import PARAGRAPHS, Numbers, chunked_notes, counted, in_chunks, nearest, searching
 
-from datasette_embeddings.engine.search import candidates, listed, passages, rounds, search_both, views
+from datasette_embeddings.engine.search import candidates, listed, meaning, passages, search_both, views
 from datasette_embeddings.engine.vectors import encode
 
 EAST, NORTH, WEST, NEARLY_EAST = [1, 0], [0, 1], [-1, 0], [2, 1]
@@ -66,8 +66,8 @@ def test_other_chunks_that_are_near(tmp_path, way):
 
 def test_a_row_whose_chunks_crowd_the_best(tmp_path, way, monkeypatch):
     """However many chunks of one row are nearest, k rows are given where k exist."""
-    monkeypatch.setattr(rounds, "POOL", 2)
-    monkeypatch.setattr(rounds, "POOL_EACH", 1)
+    monkeypatch.setattr(meaning, "POOL", 2)
+    monkeypatch.setattr(meaning, "POOL_EACH", 1)
     rows = {1: [[100, number] for number in range(60)], 2: [[1, 1]], 3: [[0, 1]], 4: [[-1, 1]]}
     path = chunked_notes(tmp_path / "data.db", rows)
     assert [key for key, _ in nearest(path, EAST, 3)] == [1, 2, 3]

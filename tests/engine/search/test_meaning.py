@@ -151,10 +151,10 @@ def test_a_vector_that_is_replaced_meanwhile(path, monkeypatch):
     def meanwhile(*arguments):
         write(path, "update notes set body = '[0, -1]' where id = 1")
         embed(path, "notes", ["body"], Numbers())
-        monkeypatch.setattr("datasette_embeddings.engine.search.rounds.current", original)
+        monkeypatch.setattr("datasette_embeddings.engine.search.meaning.current", original)
         return original(*arguments)
 
-    monkeypatch.setattr("datasette_embeddings.engine.search.rounds.current", meanwhile)
+    monkeypatch.setattr("datasette_embeddings.engine.search.meaning.current", meanwhile)
     with searching(path) as search:
         search.conn.commit()  # as a reader that keeps no one state
         assert (1,) not in [match.key for match in search.nearest(encode([1, 0]), 1)]

@@ -8,7 +8,7 @@ from searched import large_notes, searching
 
 from datasette_embeddings.engine.access import connect
 from datasette_embeddings.engine.exact import cosines
-from datasette_embeddings.engine.search import candidates, rounds, views
+from datasette_embeddings.engine.search import candidates, meaning, prospects, views
 from datasette_embeddings.engine.vectors import encode
 
 COUNT, DIMENSIONS = 3000, 128
@@ -55,7 +55,7 @@ def test_where_the_best_stand_out(tmp_path, reads):
     """The first part of the candidates is scored, and says that the others cannot be nearer."""
     vectors = at_cosines(np.r_[np.linspace(0.9, 0.8, 40), np.linspace(0.1, -0.2, COUNT - 40)])
     assert nearest(large_notes(tmp_path / "data.db", vectors)) == best(vectors)
-    assert [len(ids) for ids in reads] == [rounds.FIRST * rounds.POOL]
+    assert [len(ids) for ids in reads] == [prospects.FIRST * meaning.POOL]
 
 
 def test_where_they_do_not(tmp_path, reads):
@@ -63,7 +63,7 @@ def test_where_they_do_not(tmp_path, reads):
     vectors = at_cosines(0.5 + np.random.default_rng(3).normal(size=COUNT) / 100)
     nearest(large_notes(tmp_path / "data.db", vectors))
     scored = [each for ids in reads for each in ids]
-    assert (len(scored), len(set(scored))) == (rounds.POOL, rounds.POOL)
+    assert (len(scored), len(set(scored))) == (meaning.POOL, meaning.POOL)
 
 
 @pytest.mark.parametrize("changed", [35, 40])
@@ -89,11 +89,11 @@ def test_a_row_like_a_row(tmp_path, reads):
 def test_the_highest_scores_that_estimates_allow():
     """A line through the known scores and their spread above it; none is known of vectors without a direction."""
     estimates = np.array([0.9, 0.8, 0.7, 0.6], np.float32)
-    assert rounds.highest_scores(estimates, estimates[:3] / 2) == pytest.approx(estimates / 2, abs=1e-5)
-    steep = rounds.highest_scores(estimates, np.array([0.9, 0.5, np.nan]))  # a line of slope 1 at most
-    assert steep == pytest.approx(0.7 + estimates - 0.85 + rounds.ERRORS * 0.15, abs=1e-5)
-    falling = rounds.highest_scores(estimates, np.array([0.5, 0.7]))
-    assert falling == pytest.approx([0.6 + rounds.ERRORS * 0.1] * 4, abs=1e-5)
-    assert (rounds.highest_scores(estimates, np.full(2, np.nan)) == np.inf).all()
-    assert (rounds.highest_scores(estimates, np.empty(0)) == np.inf).all()
-    assert rounds.highest_scores(np.full(4, 0.5, np.float32), np.full(2, 0.7)) == pytest.approx([0.7] * 4, abs=1e-5)
+    assert prospects.highest_scores(estimates, estimates[:3] / 2) == pytest.approx(estimates / 2, abs=1e-5)
+    steep = prospects.highest_scores(estimates, np.array([0.9, 0.5, np.nan]))  # a line of slope 1 at most
+    assert steep == pytest.approx(0.7 + estimates - 0.85 + prospects.ERRORS * 0.15, abs=1e-5)
+    falling = prospects.highest_scores(estimates, np.array([0.5, 0.7]))
+    assert falling == pytest.approx([0.6 + prospects.ERRORS * 0.1] * 4, abs=1e-5)
+    assert (prospects.highest_scores(estimates, np.full(2, np.nan)) == np.inf).all()
+    assert (prospects.highest_scores(estimates, np.empty(0)) == np.inf).all()
+    assert prospects.highest_scores(np.full(4, 0.5, np.float32), np.full(2, 0.7)) == pytest.approx([0.7] * 4, abs=1e-5)
