@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
 import sqlite3
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +14,8 @@ from typing import Any, TypeVar
 import click
 from datasette import Forbidden
 from datasette.utils import StartupError, actor_matches_allow, to_css_class
+
+from .engine.access import LOCK_SECONDS
 
 try:  # 1.0
     from datasette.jump import JumpSQL
@@ -23,6 +27,7 @@ except ImportError:  # 0.65
 T = TypeVar("T")
 PLUGIN = "datasette-embed"
 INTERNAL = "_internal"  # 0.65 lists it among the databases
+LOCKED_PAUSE = 0.02  # seconds between two attempts to write what a reader of a database in memory keeps from us
 
 
 class CannotStart(StartupError, click.ClickException):
@@ -68,13 +73,23 @@ def connect(datasette, database) -> sqlite3.Connection:
 
 
 async def write(database, fn: Callable[[sqlite3.Connection], T]) -> T:
-    """Run fn(conn) on the database's write thread; what it leaves uncommitted is committed."""
+    """Run fn(conn) on the database's write thread; what it leaves uncommitted is committed, or undone where it fails.
+
+    For the lock of a file SQLite itself waits. Connections that share a cache refuse each other at once.
+    """
 
     def committed(conn: sqlite3.Connection) -> T:
         with conn:  # 0.65 opens no transaction and commits nothing by itself
             return fn(conn)
 
-    return await database.execute_write_fn(committed)
+    give_up = time.monotonic() + (LOCK_SECONDS if database.is_memory else 0)
+    while True:
+        try:
+            return await database.execute_write_fn(committed)
+        except sqlite3.OperationalError as error:
+            if "is locked" not in str(error) or time.monotonic() > give_up:
+                raise
+        await asyncio.sleep(LOCKED_PAUSE)
 
 
 def databases(datasette) -> list:

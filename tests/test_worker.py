@@ -234,20 +234,20 @@ async def job_in_memory(make_datasette, name, model):
     await compat.write(database, fill)
     job = await compat.write(database, lambda conn: begin(conn, model))
     current = await started(datasette)
-    over = []
 
     async def its_end():
-        while not over:
+        while True:
             with suppress(sqlite3.OperationalError):  # a writer refuses readers that share its cache
-                job_now = await database.execute_fn(lambda conn: jobs.get_job(conn, job.id))
-                over.extend([job_now] if job_now.ended or job_now.status == "paused" else [])
+                present = await database.execute_fn(lambda conn: jobs.get_job(conn, job.id))
+                if present.ended or present.status == "paused":
+                    return present
             await asyncio.sleep(0.02)
 
     try:
-        await asyncio.wait_for(its_end(), PATIENCE)
+        over = await asyncio.wait_for(its_end(), PATIENCE)
     finally:
         await current.close()
-    return over[0].status, over[0].reason, over[0].embedded
+    return over.status, over.reason, over.embedded
 
 
 async def test_a_database_in_memory(make_datasette):

@@ -7,17 +7,13 @@ import concurrent.futures
 import inspect
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from .. import compat
-from ..engine.access import LOCK_SECONDS
 from ..engine.errors import LeaseLost
 
 T = TypeVar("T")
-
-LOCKED_PAUSE = 0.02  # seconds between two attempts to write what a reader of a database in memory keeps from us
 
 
 class DatabaseAccess:
@@ -33,18 +29,8 @@ class DatabaseAccess:
         return self._wait(self._database.execute_fn(fn))
 
     def write(self, fn: Callable[[sqlite3.Connection], T]) -> T:
-        """Run a function that may write, on the database's writing thread; what it wrote is undone where it fails.
-
-        For the lock of a file SQLite itself waits. Connections that share a cache refuse each other at once.
-        """
-        give_up = time.monotonic() + (LOCK_SECONDS if self._database.is_memory else 0)
-        while True:
-            try:
-                return self._wait(compat.write(self._database, fn))
-            except sqlite3.OperationalError as error:
-                if "is locked" not in str(error) or time.monotonic() > give_up:
-                    raise
-            time.sleep(LOCKED_PAUSE)
+        """Run a function that may write, on the database's writing thread."""
+        return self._wait(compat.write(self._database, fn))
 
     def _wait(self, call: Coroutine[Any, Any, T]) -> T:
         try:
