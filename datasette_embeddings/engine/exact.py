@@ -135,12 +135,13 @@ def largest(scores: Floats, k: int, margin: float = 0.0) -> NDArray[np.intp]:
     """Where the scores lie that are no more than `margin` below the k-th largest, the largest first; of equal ones the
     first.
     """
-    if len(scores) > k:
-        cut = np.partition(scores, len(scores) - k)[len(scores) - k] - margin
-        near = np.flatnonzero(scores >= cut)
-    else:
-        near = np.arange(len(scores))
+    near = np.flatnonzero(scores >= nth_largest(scores, k) - margin)
     return near[np.argsort(-scores[near], kind="stable")]
+
+
+def nth_largest(scores: NDArray[np.floating], n: int) -> float:
+    """The score that n of these reach; minus infinity where they are fewer."""
+    return float(np.partition(scores, -n)[-n]) if len(scores) >= n else -np.inf
 
 
 def runs(numbers: NDArray[np.integer]) -> Iterator[tuple[int, slice]]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..collections import Collection
 from ..errors import Conflict, NotFound, VectorError
-from ..exact import Ids, Ranked
+from ..exact import Ids, Ranked, nth_largest
 from ..identifiers import quote
 from ..tables import SourceTable, source_table
 from ..vector_table import row_vectors
@@ -23,7 +23,7 @@ from .among import Among
 from .caches import Caches, Opener
 from .candidates import Candidate, Scored, current, found_chunks, in_order, scored
 from .matches import FoundChunk, Key, Match, check_count
-from .prospects import FIRST, highest_scores, nth_largest
+from .prospects import FIRST, highest_scores
 from .views import View
 
 # Codes worth scoring for ten matches, and for each of many more; docs/search-internals.md has the measurement.
@@ -175,8 +175,9 @@ class _Round:
         ids = found.ids.tolist()
         known = int(FIRST * len(ids))
         self._score(ids[:known])
-        scores = np.array([self.scored[each][0] if each in self.scored else np.nan for each in ids[:known]])
-        highest = highest_scores(found.scores, scores)
+        places = [place for place, each in enumerate(ids[:known]) if each in self.scored]
+        scores = np.array([self.scored[ids[place]][0] for place in places])
+        highest = highest_scores(found.scores, found.scores[places], scores)
         wanted = int(np.count_nonzero(highest >= nth_largest(scores, k)))
         while True:
             self._score(ids[known:wanted])

@@ -87,13 +87,16 @@ def test_a_row_like_a_row(tmp_path, reads):
 
 
 def test_the_highest_scores_that_estimates_allow():
-    """A line through the known scores and their spread above it; none is known of vectors without a direction."""
+    """A line through the known scores and their spread above it; where none is known, anything."""
     estimates = np.array([0.9, 0.8, 0.7, 0.6], np.float32)
-    assert prospects.highest_scores(estimates, estimates[:3] / 2) == pytest.approx(estimates / 2, abs=1e-5)
-    steep = prospects.highest_scores(estimates, np.array([0.9, 0.5, np.nan]))  # a line of slope 1 at most
-    assert steep == pytest.approx(0.7 + estimates - 0.85 + prospects.ERRORS * 0.15, abs=1e-5)
-    falling = prospects.highest_scores(estimates, np.array([0.5, 0.7]))
-    assert falling == pytest.approx([0.6 + prospects.ERRORS * 0.1] * 4, abs=1e-5)
-    assert (prospects.highest_scores(estimates, np.full(2, np.nan)) == np.inf).all()
-    assert (prospects.highest_scores(estimates, np.empty(0)) == np.inf).all()
-    assert prospects.highest_scores(np.full(4, 0.5, np.float32), np.full(2, 0.7)) == pytest.approx([0.7] * 4, abs=1e-5)
+
+    def highest(known):
+        return prospects.highest_scores(estimates, estimates[: len(known)], np.array(known))
+
+    assert highest(estimates[:3].astype(np.float64) / 2) == pytest.approx(estimates / 2, abs=1e-5)
+    # a line of slope 1 at most, and not one that falls
+    assert highest([0.9, 0.5]) == pytest.approx(0.7 + estimates - 0.85 + prospects.ERRORS * 0.15, abs=1e-5)
+    assert highest([0.5, 0.7]) == pytest.approx([0.6 + prospects.ERRORS * 0.1] * 4, abs=1e-5)
+    assert (highest([]) == np.inf).all()
+    equal = np.full(4, 0.5, np.float32)
+    assert prospects.highest_scores(equal, equal[:2], np.full(2, 0.7)) == pytest.approx([0.7] * 4, abs=1e-5)
