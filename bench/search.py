@@ -71,7 +71,6 @@ def measure(
     """Everything at one size."""
     print(f"\n{len(vectors):,} vectors of {vectors.shape[1]} dimensions; {machine()}", flush=True)
     path = our_file(folder, texts, vectors)
-    read_through(path)
     asked = contestants(folder, path, texts, vectors, quick=quick)
     ratios(in_turn(asked, queries, rounds), asked)
     recall(path, vectors, queries)
@@ -86,13 +85,6 @@ def measure(
     for line in over_http(path, len(vectors), seconds):
         print(line, flush=True)
     print(f"Load at the end: {load()}")
-
-
-def read_through(path: Path) -> None:
-    """Bring a file into the system's cache, out of which that of another size may have driven it."""
-    with path.open("rb", buffering=0) as file:
-        while file.read(2**24):
-            pass
 
 
 def machine() -> str:

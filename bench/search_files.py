@@ -44,13 +44,16 @@ class GivenVectors(EmbeddingModel):
 
 
 def made(path: Path, make: Callable[[Path], None]) -> Path:
-    """The file; made first where it is not there, under another name until it is whole."""
+    """The file, in the system's cache; made first where it is not there, under another name until it is whole."""
     if not path.exists():
         unfinished = path.with_suffix(".part")
         for suffix in ("", "-journal"):
             Path(f"{unfinished}{suffix}").unlink(missing_ok=True)
         make(unfinished)
         unfinished.rename(path)
+    with path.open("rb", buffering=0) as file:  # others may have driven it out
+        while file.read(2**24):
+            pass
     return path
 
 
